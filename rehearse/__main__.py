@@ -1,0 +1,3 @@
+from rehearse.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""What each environment and connection of a pipeline means on this machine: `rehearse.toml`."""

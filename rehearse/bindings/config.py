@@ -1,0 +1,151 @@
+"""`rehearse.toml`: environments and connections. Values may name variables as `${NAME}`; the file holds no secret itself.
+
+Variables are looked up in the process environment, then in the connection's `env_file`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearse.errors import BindingError
+
+FILE = "rehearse.toml"
+MODES = ("local", "stub")
+_KEYS = {"integration", "default", "mode", "env", "env_file", "url", "path", "status", "outputs", "message", "seconds"}
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """`local`: run for real on this machine. `stub`: not run; ends with the declared status and outputs.
+
+    `fields` are the entries of the file, variables not yet looked up. `env` lists patterns of variables that tasks of this
+    connection may see from the process environment.
+    """
+
+    id: str
+    integration: str
+    mode: str = "local"
+    default: bool = False
+    env: tuple[str, ...] = ()
+    env_file: Path | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def variables(self) -> dict[str, str]:
+        """The variables that this connection gives to its tasks. Raises BindingError for a file others can read."""
+        found = _read_env_file(self.env_file) if self.env_file else {}
+        for name, value in os.environ.items():
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.env):
+                found[name] = value
+        return found
+
+    def get(self, name: str) -> str | None:
+        """A field with its variables looked up. Raises BindingError naming the missing one and where we looked."""
+        value = self.fields.get(name)
+        if value is None:
+            return None
+        known = {**self.variables(), **os.environ}
+
+        def replace(match: re.Match[str]) -> str:
+            if match[1] not in known:
+                looked = f"the environment and {self.env_file}" if self.env_file else "the environment"
+                hint = "start the example company first: python -m sandbox up" if self.env_file else f"export {match[1]}"
+                raise BindingError(f"connection '{self.id}' needs {match[1]}, which is in neither {looked}", hint)
+            return known[match[1]]
+
+        return _VARIABLE.sub(replace, str(value))
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """`root`: the folder of rehearse.toml, from which tasks run. The first environment is the default."""
+
+    root: Path
+    environments: Mapping[str, Mapping[str, Any]]
+    connections: Mapping[str, Connection]
+
+    def environment(self, name: str | None) -> tuple[str, dict[str, Any]]:
+        """Name and variables of an environment. Raises BindingError for an unknown one."""
+        if name is None:
+            name = next(iter(self.environments), "local")
+            return name, dict(self.environments.get(name, {}))
+        if name not in self.environments:
+            close = difflib.get_close_matches(name, self.environments, 1)
+            known = ", ".join(self.environments) or "none"
+            hint = f"did you mean '{close[0]}'?" if close else f"{FILE} has: {known}"
+            raise BindingError(f"there is no environment '{name}'", hint)
+        return name, dict(self.environments[name])
+
+    def connection(self, integration: str, connection_id: str | None) -> Connection | None:
+        """The named connection, else the default one of the integration, else None."""
+        if connection_id and connection_id != "default_00000":
+            found = self.connections.get(connection_id)
+            if found is None:
+                close = difflib.get_close_matches(connection_id, self.connections, 1)
+                hint = f"did you mean '{close[0]}'?" if close else f"add [connections.{connection_id}] to {FILE}"
+                raise BindingError(f"there is no connection '{connection_id}' for this {integration} task", hint)
+            return found
+        defaults = [c for c in self.connections.values() if c.integration == integration and c.default]
+        return defaults[0] if defaults else None
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder upwards that has a rehearse.toml, else the nearest git checkout, else `start`."""
+    folders = [start, *start.parents]
+    for marker in (FILE, ".git"):
+        for folder in folders:
+            if (folder / marker).exists():
+                return folder
+    return start
+
+
+def load_bindings(root: Path) -> Bindings:
+    """Read rehearse.toml in `root`; without one there are no bindings. Raises BindingError with file and place."""
+    path = root / FILE
+    if not path.exists():
+        return Bindings(root, {}, {})
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as e:
+        raise BindingError(f"{path}: {e}") from e
+    unknown = set(content) - {"environments", "connections"}
+    if unknown:
+        raise BindingError(f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID]")
+    connections = {cid: _connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
+    return Bindings(root, content.get("environments", {}), connections)
+
+
+def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Connection:
+    where = f"{path}: [connections.{connection_id}]"
+    for key in entry:
+        if key not in _KEYS:
+            close = difflib.get_close_matches(key, _KEYS, 1)
+            raise BindingError(f"{where}: unknown key '{key}'", f"did you mean '{close[0]}'?" if close else None)
+    if "integration" not in entry:
+        raise BindingError(f"{where}: 'integration' is missing", 'for example: integration = "POSTGRES"')
+    mode = entry.get("mode", "local")
+    if mode not in MODES:
+        raise BindingError(f"{where}: mode '{mode}' is not known", f"one of {', '.join(MODES)}")
+    env_file = path.parent / entry["env_file"] if "env_file" in entry else None
+    fields = {k: v for k, v in entry.items() if k not in ("integration", "mode", "default", "env", "env_file")}
+    return Connection(
+        connection_id, entry["integration"], mode, bool(entry.get("default")), tuple(entry.get("env", ())), env_file, fields
+    )
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    if path.stat().st_mode & 0o077:
+        raise BindingError(f"{path} holds secrets and can be read by others", f"chmod 600 {path}")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#") and "=" in line)
+    return {name.strip(): value.strip() for name, value in pairs}

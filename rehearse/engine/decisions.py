@@ -1,0 +1,401 @@
+"""The state machine of a run: an event goes in, actions come out. Pure: time and ids are injected, nothing is started here.
+
+Rules: sections 2.3, 4 and 5.7 of the language reference. Work per event is proportional to what the event touches, not to
+the size of the run, because a matrix may have ten thousand iterations.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rehearse.errors import ExpressionError
+from rehearse.language import expressions as ex
+from rehearse.language.evaluation import TERMINAL, Scope, TaskVariable, render_template, resolve, to_text, truthy
+from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask, item_key, matrix_items
+
+
+@dataclass(eq=False)
+class TaskRun:
+    """One task, or one task of one matrix iteration. The id stays the same over its attempts."""
+
+    id: str
+    task: PlannedTask
+    iteration: Iteration
+    status: str = "CREATED"
+    attempt: int = 0
+    message: str | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def label(self) -> str:
+        key = self.iteration.key
+        return self.task.id if key is None else f"{self.task.id}[{key}]"
+
+    @property
+    def terminal(self) -> bool:
+        return self.status in TERMINAL
+
+
+@dataclass(eq=False)
+class Iteration:
+    """One instance of a group's tasks: the only one, or one per matrix item."""
+
+    group: GroupState
+    key: str | None = None
+    item: Any = None
+    runs: dict[str, TaskRun] = field(default_factory=dict)
+    unfinished: int = 0
+    closed: bool = False
+
+
+@dataclass(eq=False)
+class GroupState:
+    plan: PlannedGroup
+    waiting_for: int
+    iterations: list[Iteration] = field(default_factory=list)
+    queue: deque[Iteration] = field(default_factory=deque)
+    unfinished: int = 0
+    closed: bool = False
+
+    @property
+    def runs(self) -> Iterator[TaskRun]:
+        return (run for iteration in self.iterations for run in iteration.runs.values())
+
+
+@dataclass(frozen=True)
+class Start:
+    """Execute this attempt. `parameters` and `connection` have no expression left in them."""
+
+    run: TaskRun
+    attempt: int
+    parameters: dict[str, Any]
+    connection: str | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    run: TaskRun
+
+
+@dataclass(frozen=True)
+class Retry:
+    run: TaskRun
+    after_seconds: float
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The status of a task run changed: show it and store it."""
+
+    run: TaskRun
+
+
+@dataclass(frozen=True)
+class Finish:
+    status: str
+
+
+Action = Start | Stop | Retry | Changed | Finish
+
+
+class Machine:
+    """The decisions of one run. Feed it events; do the actions that it returns, in order."""
+
+    def __init__(self, plan: Plan, run_id: str, now: Callable[[], datetime], new_id: Callable[[], str]):
+        self.plan = plan
+        self.run_id = run_id
+        self.status = "CREATED"
+        self.cancelled = False
+        self._now = now
+        self._new_id = new_id
+        self._actions: list[Action] = []
+        self.groups = {group.id: GroupState(group, len(group.depends_on)) for group in plan.groups}
+        self._dependents: dict[str, list[GroupState]] = {group_id: [] for group_id in self.groups}
+        self._home: dict[str, str] = {}  # task id, folded -> group id
+        for state in self.groups.values():
+            for upstream in state.plan.depends_on:
+                self._dependents[upstream].append(state)
+            self._home |= {task.id.lower(): state.plan.id for task in state.plan.tasks}
+            self._instantiate(state, None, None)
+        self._open_groups = len(self.groups)
+
+    @property
+    def runs(self) -> list[TaskRun]:
+        return [run for group in self.groups.values() for run in group.runs]
+
+    # Events
+
+    def start(self) -> list[Action]:
+        self.status = "RUNNING"
+        if not self.groups:
+            self._finish()
+        for state in self.groups.values():
+            if state.waiting_for == 0:
+                self._decide_group(state)
+        return self._take()
+
+    def ended(self, run: TaskRun, status: str, message: str | None, outputs: Mapping[str, Any]) -> list[Action]:
+        """An attempt ended as SUCCEEDED, WARNING, FAILED or CANCELLED."""
+        run.outputs.update(outputs)
+        run.message = message
+        if status == "FAILED" and run.attempt <= run.task.retries and not self.cancelled:
+            run.status = "QUEUED"
+            self._actions += [Changed(run), Retry(run, run.task.retry_delay_minutes * 60.0)]
+        else:
+            if self.cancelled and status == "FAILED" and run.status == "CANCELLING":
+                status = "CANCELLED"
+            self._end(run, status, message)
+        return self._take()
+
+    def retry_due(self, run: TaskRun) -> list[Action]:
+        if not run.terminal:
+            self._begin(run)
+        return self._take()
+
+    def cancel(self) -> list[Action]:
+        """Running tasks are stopped, the others are CANCELLED at once, and nothing is decided any more."""
+        self.cancelled = True
+        self.status = "CANCELLING"
+        for state in self.groups.values():
+            state.queue.clear()
+        for run in self.runs:
+            if run.status == "RUNNING":
+                run.status = "CANCELLING"
+                self._actions += [Changed(run), Stop(run)]
+            elif run.status in ("CREATED", "QUEUED"):
+                self._end(run, "CANCELLED", None)
+        return self._take()
+
+    # Groups
+
+    def _decide_group(self, state: GroupState) -> None:
+        group = state.plan
+        upstream = [run for group_id in group.depends_on for run in self.groups[group_id].runs]
+        try:
+            wanted = self._wanted(group.condition, upstream, None)
+            items = self._items(state) if wanted and group.matrix else None
+        except (ExpressionError, ValueError) as e:
+            self._end_all(state, "FAILED", str(e))
+            return
+        if not wanted or items == []:
+            self._end_all(state, "SKIPPED", None)
+        elif items is None:
+            self._start_iteration(state.iterations[0])
+        else:
+            self._expand(state, items)
+
+    def _items(self, state: GroupState) -> list[Any]:
+        assert state.plan.matrix is not None
+        return matrix_items(resolve(state.plan.matrix.source, self._scope(None)))
+
+    def _expand(self, state: GroupState, items: list[Any]) -> None:
+        state.iterations.clear()
+        state.unfinished = 0
+        for item in items:
+            self._instantiate(state, item_key(item), item)
+        assert state.plan.matrix is not None
+        limit = state.plan.matrix.max_parallel or len(items)
+        state.queue.extend(state.iterations[limit:])
+        for iteration in state.iterations[:limit]:
+            self._start_iteration(iteration)
+
+    def _instantiate(self, state: GroupState, key: str | None, item: Any) -> None:
+        iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks))
+        for task in state.plan.tasks:
+            iteration.runs[task.id] = TaskRun(self._new_id(), task, iteration, name=task.name)
+        state.iterations.append(iteration)
+        state.unfinished += 1
+
+    def _end_all(self, state: GroupState, status: str, message: str | None) -> None:
+        for iteration in state.iterations:
+            self._end_iteration(iteration, status, message)
+
+    def _end_iteration(self, iteration: Iteration, status: str, message: str | None) -> None:
+        """End an iteration of which nothing was started; its tasks get no chance of their own."""
+        for run in iteration.runs.values():
+            self._record(run, status, message)
+        iteration.closed = True
+        self._close_iteration(iteration)
+
+    def _close_group(self, state: GroupState) -> None:
+        self._open_groups -= 1
+        for dependent in self._dependents[state.plan.id]:
+            dependent.waiting_for -= 1
+            if dependent.waiting_for == 0 and not self.cancelled:
+                self._decide_group(dependent)
+        if self._open_groups == 0:
+            self._finish()
+
+    # Iterations and tasks
+
+    def _start_iteration(self, iteration: Iteration) -> None:
+        for run in iteration.runs.values():
+            if not run.task.depends_on:
+                self._decide_task(run)
+
+    def _decide_task(self, run: TaskRun) -> None:
+        upstream = [run.iteration.runs[task_id] for task_id in run.task.depends_on]
+        try:
+            wanted = self._wanted(run.task.condition, upstream, run)
+        except ExpressionError as e:
+            self._end(run, "FAILED", f"condition: {e}")
+            return
+        if not wanted:
+            self._end(run, "SKIPPED", None)
+        elif run.task.paused:
+            self._end(run, "SUCCEEDED", "paused: not executed")
+        else:
+            self._begin(run)
+
+    def _begin(self, run: TaskRun) -> None:
+        run.attempt += 1
+        run.started_at = run.started_at or self._now()
+        try:
+            scope = self._scope(run)
+            run.name = to_text(resolve(run.task.name, scope))
+            parameters = resolve(run.task.parameters, scope)
+            connection = to_text(resolve(run.task.connection, scope)) or None
+        except ExpressionError as e:
+            hint = f" ({e.hint})" if e.hint else ""
+            self._end(run, "FAILED", f"parameters: {e}{hint}")
+            return
+        run.status = "RUNNING"
+        self._actions += [Changed(run), Start(run, run.attempt, parameters, connection)]
+
+    def _record(self, run: TaskRun, status: str, message: str | None) -> None:
+        if status == "FAILED" and run.task.treat_failure_as_warning:
+            status = "WARNING"
+        run.status, run.message = status, message
+        run.ended_at = self._now()
+        self._actions.append(Changed(run))
+
+    def _end(self, run: TaskRun, status: str, message: str | None) -> None:
+        self._record(run, status, message)
+        iteration = run.iteration
+        iteration.unfinished -= 1
+        if not self.cancelled:
+            for other in iteration.runs.values():
+                waiting = other.status == "CREATED" and run.task.id in other.task.depends_on
+                if waiting and all(iteration.runs[task_id].terminal for task_id in other.task.depends_on):
+                    self._decide_task(other)
+        if iteration.unfinished == 0 and not iteration.closed:  # deciding a successor may have closed it already
+            iteration.closed = True
+            self._close_iteration(iteration)
+
+    def _close_iteration(self, iteration: Iteration) -> None:
+        state = iteration.group
+        state.unfinished -= 1
+        matrix = state.plan.matrix
+        failed = any(run.status == "FAILED" for run in iteration.runs.values())
+        if failed and state.queue and matrix is not None and not matrix.continue_on_error:
+            waiting = list(state.queue)
+            state.queue.clear()
+            for later in waiting:
+                self._end_iteration(later, "SKIPPED", "an earlier iteration failed")
+        if state.queue:
+            self._start_iteration(state.queue.popleft())
+        if state.unfinished == 0 and not state.closed:
+            state.closed = True
+            self._close_group(state)
+
+    # Evaluation
+
+    def _wanted(self, condition: str | None, upstream: list[TaskRun], run: TaskRun | None) -> bool:
+        if condition is None:
+            return all(up.status in ("SUCCEEDED", "WARNING") for up in upstream)
+        scope = self._scope(run, in_condition=True)
+        return truthy(render_template(ex.parse_condition(condition), scope))
+
+    def _scope(self, run: TaskRun | None, *, in_condition: bool = False) -> Scope:
+        tasks = _Tasks(self, run.iteration if run else None)
+        matrix = None
+        if run is not None and run.iteration.key is not None:
+            planned = run.iteration.group.plan.matrix
+            matrix = {planned.key: run.iteration.item} if planned else None
+        return Scope(
+            orchestra={
+                "pipeline_run_id": self.run_id,
+                "pipeline_run_started_at": self.plan.created_at,
+                "current_time": self._now(),
+                "current_branch": None,
+                "task_run_id": run.id if run else None,
+                "pipeline_run_tasks": tasks,
+            },
+            tasks=tasks,
+            task_groups=_Groups(self),
+            inputs=self.plan.inputs,
+            env=self.plan.env,
+            matrix=matrix,
+            in_condition=in_condition,
+        )
+
+    def variable(self, task_id: str, within: Iteration | None) -> TaskVariable | None:
+        """What an expression sees of a task: the sibling of the same iteration, else the outputs of all by item."""
+        home = self._home.get(task_id.lower())
+        if home is None:
+            return None
+        state = self.groups[home]
+        iterations = [within] if within is not None and within.group is state else state.iterations
+        runs = [run for it in iterations for run in it.runs.values() if run.task.id.lower() == task_id.lower()]
+        if len(iterations) == 1 and (iterations[0] is within or iterations[0].key is None):
+            return TaskVariable(runs[0].status, runs[0].id, {}, runs[0].outputs)
+        outputs = {str(run.iteration.key): run.outputs for run in runs if run.outputs}
+        return TaskVariable(worst(run.status for run in runs), runs[0].id, {}, outputs)
+
+    def _finish(self) -> None:
+        self.status = "CANCELLED" if self.cancelled else worst(run.status for run in self.runs)
+        self._actions.append(Finish(self.status))
+
+    def _take(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions
+
+
+def worst(statuses: Iterator[str] | list[str]) -> str:
+    """The status of many task runs taken together (section 4.4): a failure anywhere counts, a skip does not."""
+    found = set(statuses)
+    for status in ("RUNNING", "QUEUED", "CREATED", "CANCELLING", "FAILED", "CANCELLED", "WARNING"):
+        if status in found:
+            return status
+    return "SKIPPED" if found == {"SKIPPED"} else "SUCCEEDED"
+
+
+class _Tasks(Mapping[str, TaskVariable]):
+    """`tasks[...]`, computed only for the task that is asked for."""
+
+    def __init__(self, machine: Machine, within: Iteration | None):
+        self._machine = machine
+        self._within = within
+
+    def __getitem__(self, task_id: str) -> TaskVariable:
+        variable = self._machine.variable(str(task_id), self._within)
+        if variable is None:
+            raise KeyError(task_id)
+        return variable
+
+    def __iter__(self) -> Iterator[str]:
+        return (task.id for task in self._machine.plan.tasks)
+
+    def __len__(self) -> int:
+        return len(self._machine.plan.tasks)
+
+
+class _Groups(Mapping[str, list[TaskVariable]]):
+    def __init__(self, machine: Machine):
+        self._machine = machine
+
+    def __getitem__(self, group_id: str) -> list[TaskVariable]:
+        return [TaskVariable(run.status, run.id, {}, run.outputs) for run in self._machine.groups[group_id].runs]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._machine.groups)
+
+    def __len__(self) -> int:
+        return len(self._machine.groups)

@@ -1,0 +1,68 @@
+"""Hides secrets in a stream of bytes. Used at the single place where logs and outputs are written.
+
+Imports only the standard library: the supervisor, which runs without site-packages, uses it too.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, urlsplit
+
+MASK = b"********"
+SHORTEST = 8
+"""Shorter values are not masked: they would blacken ordinary words."""
+
+_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
+
+
+def secret_values(variables: Mapping[str, str]) -> list[str]:
+    """The values that must never be seen: those of variables with a telling name, and passwords inside URLs."""
+    found = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
+    for value in variables.values():
+        try:
+            password = urlsplit(value).password if "://" in value else None
+        except ValueError:
+            password = None
+        if password:
+            found |= {value, password}
+    return sorted(value for value in found if len(value) >= SHORTEST)
+
+
+def _forms(value: str) -> Iterable[bytes]:
+    raw = value.encode()
+    yield raw
+    yield quote(value, safe="").encode()
+    yield json.dumps(value)[1:-1].encode()
+    for shift in range(3):  # base64 looks different for each of the three alignments
+        text = base64.b64encode(b"\0" * shift + raw)
+        yield text[(0, 2, 3)[shift] : len(text) - 4 if (len(raw) + shift) % 3 else None]
+
+
+class Masker:
+    """Feed chunks, write what comes back; a tail as long as the longest secret is held back until `flush`."""
+
+    def __init__(self, secrets: Iterable[str]):
+        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret) if len(form) >= SHORTEST}
+        ordered = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
+        self._overlap = len(ordered[0]) - 1 if ordered else 0
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        if self._pattern is None:
+            return chunk
+        text = self._pattern.sub(MASK, self._held + chunk)
+        keep = min(self._overlap, len(text))
+        self._held = text[len(text) - keep :]
+        return text[: len(text) - keep]
+
+    def flush(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
+
+    def text(self, value: str) -> str:
+        """Mask one complete text."""
+        return self._pattern.sub(MASK, value.encode()).decode() if self._pattern else value

@@ -1,0 +1,132 @@
+"""The parent of a task's processes: a small program that outlives the engine.
+
+It reads a JSON specification on standard input, runs the steps one after another in a session of their own, writes their
+output, masked, to the log, and records the end in `exit.json` by rename. It must start fast, so it is run with `-I -S` and
+imports only the standard library.
+
+Specification: {"steps": [{"argv": [str], "env": {str: str}, "cwd": str}], "folder": str, "secrets": [str],
+"timeout": seconds or null, "grace": seconds}. Signals: SIGINT or SIGTERM asks the task to stop and kills it after the
+grace period, a second one kills at once. exit.json: {"code": int or null, "signal": int or null, "reason": "exited" |
+"timeout" | "cancelled" | "not_started", "message": str or null}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from rehearse.engine.masking import Masker  # noqa: E402  (the path is set above: -I leaves it out)
+
+_stop_requests = 0
+
+
+def _on_signal(number: int, frame: object) -> None:
+    global _stop_requests
+    _stop_requests += 1
+
+
+def _kill(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+class _Clock:
+    """Decides which signal is due: none, a polite one, or SIGKILL."""
+
+    def __init__(self, timeout: float | None, grace: float):
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        self.grace = grace
+        self.reason = "exited"
+        self._kill_at: float | None = None
+        self._sent: int | None = None
+
+    def due(self) -> int | None:
+        now = time.monotonic()
+        if self._kill_at is None:
+            if _stop_requests:
+                self.reason = "cancelled"
+            elif self.deadline is not None and now >= self.deadline:
+                self.reason = "timeout"
+            else:
+                return None
+            self._kill_at = now + self.grace
+            return signal.SIGINT
+        if now >= self._kill_at or _stop_requests > 1:
+            return signal.SIGKILL
+        return None
+
+
+def _run_step(step: dict, clock: _Clock, masker: Masker, log: int, wakeup: int) -> int:
+    """Run one command to its end; returns the code as `Popen` does, negative for a signal."""
+    child = subprocess.Popen(
+        step["argv"], env=step["env"], cwd=step["cwd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    pipe = child.stdout.fileno()
+    open_pipe = True
+    drain_until = None
+    while True:
+        if open_pipe:
+            ready, _, _ = select.select([pipe, wakeup], [], [], 0.05 if drain_until or clock.reason != "exited" else 0.5)
+            if wakeup in ready:
+                os.read(wakeup, 4096)
+            if pipe in ready:
+                chunk = os.read(pipe, 65536)
+                open_pipe = bool(chunk)
+                os.write(log, masker.feed(chunk))
+        number = clock.due()
+        if number is not None:
+            _kill(child.pid, number)
+        if child.poll() is None:
+            if not open_pipe:
+                time.sleep(0.01)
+            continue
+        if drain_until is None:
+            _kill(child.pid, signal.SIGKILL)  # what the task left behind in its session ends with it
+            drain_until = time.monotonic() + 1
+        if not open_pipe or time.monotonic() > drain_until:
+            os.write(log, masker.flush())
+            return child.returncode
+
+
+def main() -> None:
+    spec = json.load(sys.stdin)
+    folder = spec["folder"]
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _on_signal)
+    clock = _Clock(spec["timeout"], spec["grace"])
+    masker = Masker(spec["secrets"])
+    log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    result: dict = {"code": None, "signal": None, "reason": "not_started", "message": None}
+    for step in spec["steps"]:
+        try:
+            code = _run_step(step, clock, masker, log, read_end)
+        except OSError as e:
+            result.update(reason="not_started", message=f"{step['argv'][0]}: {e.strerror}")
+            break
+        result.update(code=code if code >= 0 else None, signal=-code if code < 0 else None, reason=clock.reason)
+        if code != 0 or clock.reason != "exited":
+            break
+    temporary = os.path.join(folder, "exit.json.tmp")
+    with open(temporary, "w") as file:
+        json.dump(result, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, os.path.join(folder, "exit.json"))
+
+
+if __name__ == "__main__":
+    main()

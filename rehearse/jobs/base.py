@@ -1,0 +1,109 @@
+"""What a job family is given and what it gives back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearse.bindings.config import Connection
+from rehearse.errors import RehearseError
+
+_INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR",
+              "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # fmt: skip
+_QUIET = {"DO_NOT_TRACK": "1", "RUNTIME__DLTHUB_TELEMETRY": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+          "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}  # fmt: skip
+
+
+class JobError(RehearseError):
+    """The job cannot be started with these parameters; the attempt is FAILED with this message."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The circumstances of one attempt. `folder` is its own, for log, script and artifacts; `root` is the repository."""
+
+    root: Path
+    folder: Path
+    run_id: str
+    task_run_id: str
+    number: int
+    webhook_url: str
+    webhook_token: str
+
+    def environment(self, connection: Connection | None, own: str | None = None) -> dict[str, str]:
+        """An allowlisted environment, then ORCHESTRA_*, the connection's secrets, and the task's own JSON (section 10)."""
+        env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _QUIET
+        # Tasks use the environment that rehearse is installed in, whether or not the caller has activated it.
+        env["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), env.get("PATH", os.defpath)])
+        env |= connection.variables() if connection else {}
+        env |= _own_variables(own)
+        return env | {
+            "ORCHESTRA_API_KEY": self.webhook_token,
+            "ORCHESTRA_TASK_RUN_ID": self.task_run_id,
+            "ORCHESTRA_PIPELINE_RUN_ID": self.run_id,
+            "ORCHESTRA_TASK_ATTEMPT_NUMBER": str(self.number),
+            "ORCHESTRA_WEBHOOK_URL": self.webhook_url,
+        }
+
+    def directory(self, project_dir: str | None) -> Path:
+        """The working directory of a task. Raises JobError when it is missing or outside the repository."""
+        path = (self.root / (project_dir or ".")).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise JobError(f"project_dir '{project_dir}' is outside the repository")
+        if not path.is_dir():
+            raise JobError(f"project_dir '{project_dir}' does not exist in {self.root}")
+        return path
+
+
+@dataclass(frozen=True)
+class Step:
+    argv: list[str]
+    env: dict[str, str]
+    cwd: Path
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Processes to run one after another. A `result.json` that they leave in the attempt's folder is merged in:
+    {"status": SUCCEEDED or WARNING or FAILED, "message": text, "outputs": {name: value}}, every key optional."""
+
+    steps: list[Step]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Nothing is run: the binding declares how the job ends."""
+
+    status: str = "SUCCEEDED"
+    message: str | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Job = Callable[[str, Mapping[str, Any], Connection | None, Attempt], Launch | Simulated]
+"""(job name, rendered parameters, connection, attempt) -> what to do. Raises JobError or BindingError."""
+
+
+def _own_variables(text: str | None) -> dict[str, str]:
+    if not text:
+        return {}
+    try:
+        values = json.loads(text)
+    except ValueError as e:
+        raise JobError(f"environment_variables is not valid JSON once its expressions are filled in: {e}") from e
+    if not isinstance(values, dict):
+        raise JobError("environment_variables must hold a JSON object")
+    return {name: _text(value) for name, value in values.items()}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)

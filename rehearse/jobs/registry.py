@@ -1,0 +1,35 @@
+"""Which module does which job."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from rehearse.bindings.config import Connection
+from rehearse.jobs.base import Job
+from rehearse.language.catalogue import PARAMETERS
+
+_PROCESS_JOBS = {"PYTHON_EXECUTE_SCRIPT": "python", "DBT_CORE_EXECUTE": "dbt_core"}
+_SQL_JOBS = {
+    job for job, parameters in PARAMETERS.items()
+    if job not in _PROCESS_JOBS and ("statement" in parameters or "query" in parameters)
+}  # fmt: skip
+
+
+def module_of(job: str) -> str | None:
+    """The family that can run this job on this machine, or None."""
+    return _PROCESS_JOBS.get(job) or ("sql" if job in _SQL_JOBS else None)
+
+
+def how(job: str, connection: Connection | None) -> str:
+    """`local`, `stub` or `unsupported`: what will become of a task. Shown by `plan` and in every summary."""
+    if connection is not None and connection.mode == "stub":
+        return "stub"
+    return "local" if module_of(job) else "unsupported"
+
+
+def find_job(job: str, connection: Connection | None) -> Job:
+    """The function that prepares this job."""
+    mode = how(job, connection)
+    family = module_of(job) if mode == "local" else "stub"
+    found: Job = import_module(f"rehearse.jobs.{family}").prepare
+    return found

@@ -1,0 +1,135 @@
+"""Run in a task's own process: SQL against DuckDB or PostgreSQL. The request is JSON in REHEARSE_SQL (see `sql`)."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import operator
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+MAX_ROWS = 1000
+LOCK_SECONDS = 60
+_COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
+}  # fmt: skip
+_AGGREGATE = re.compile(r"^\s*select\s+(count|sum|min|max|avg)\s*\(", re.IGNORECASE)
+
+
+def main() -> int:
+    folder = Path(sys.argv[1])
+    request = json.loads(os.environ.pop("REHEARSE_SQL"))
+    print(request["sql"], flush=True)
+    try:
+        rows, more = _on_duckdb(request) if request["path"] else _on_postgres(request)
+    except Exception as e:
+        message = f"{type(e).__name__}: {str(e).strip()}"
+        print(message, file=sys.stderr)
+        _write(folder, {"status": "FAILED", "message": message.splitlines()[0]})
+        return 1
+    print(f"{len(rows)}{'+' if more else ''} row(s)", flush=True)
+    result: dict[str, Any] = {"status": "SUCCEEDED", "message": None, "outputs": {}}
+    if request["error"]:
+        measured = _measured(request["sql"], rows)
+        result["status"], result["message"] = judge(measured, request["error"], request["warn"])
+        print(result["message"], flush=True)
+    elif request["set_outputs"]:
+        result["outputs"] = {"results": [[_json_value(cell) for cell in row] for row in rows[:MAX_ROWS]]}
+    _write(folder, result)
+    return 0 if result["status"] != "FAILED" else 1
+
+
+def judge(measured: float, error: str, warn: str) -> tuple[str, str]:
+    """Status of a test, and why: the error threshold is looked at first (section 9.7)."""
+    for status, threshold in (("FAILED", error), ("WARNING", warn)):
+        sign, number = re.fullmatch(r"\s*(=|!=|>=|<=|>|<)\s*(\d+)\s*", threshold).groups()  # type: ignore[union-attr]
+        if _COMPARE[sign](measured, int(number)):
+            return status, f"measured {measured:g}, which is {threshold.strip()}"
+    return "SUCCEEDED", f"measured {measured:g}"
+
+
+def _measured(sql: str, rows: list[tuple[Any, ...]]) -> float:
+    """The value of a single aggregate, else the number of rows."""
+    last = re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).strip().rstrip(";").rsplit(";", 1)[-1]
+    if len(rows) == 1 and len(rows[0]) == 1 and _AGGREGATE.match(last):
+        value = rows[0][0]
+        if isinstance(value, (int, float, decimal.Decimal)):
+            return float(value)
+        if value is None:
+            return 0.0
+    return float(len(rows))
+
+
+def _on_duckdb(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+    import duckdb
+
+    sql = request["sql"]
+    if request["dialect"]:
+        import sqlglot
+
+        sql = ";\n".join(sqlglot.transpile(sql, read=request["dialect"], write="duckdb"))
+    reads_only = bool(request["error"])
+    if reads_only and not Path(request["path"]).exists():
+        raise FileNotFoundError(f"there is no DuckDB file {request['path']}: load something first")
+    connection = _open_patiently(duckdb, request["path"], reads_only)
+    with connection:
+        cursor = connection.execute(sql)
+        return _fetch(cursor) if cursor.description else ([], False)
+
+
+def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
+    """One process writes a DuckDB file at a time: wait for our turn, saying who has it."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    said = False
+    while True:
+        try:
+            return duckdb.connect(path, read_only=read_only)
+        except duckdb.IOException as e:
+            if "lock" not in str(e).lower() or time.monotonic() > deadline:
+                raise
+            if not said:
+                print(f"waiting for the DuckDB file: {e}", file=sys.stderr, flush=True)
+                said = True
+            time.sleep(0.1)
+
+
+def _on_postgres(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+    import psycopg
+
+    with psycopg.connect(request["url"], connect_timeout=10, autocommit=False) as connection:
+        if request["error"]:
+            connection.read_only = True
+        cursor = connection.execute(request["sql"])
+        while cursor.nextset():  # the results of the last statement count
+            pass
+        return _fetch(cursor) if cursor.description else ([], False)
+
+
+def _fetch(cursor: Any) -> tuple[list[tuple[Any, ...]], bool]:
+    """All rows when there are few; for a test their number is needed, so count on without keeping them."""
+    rows = cursor.fetchmany(100_000)
+    return rows, len(rows) == 100_000
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, decimal.Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    if value is None or isinstance(value, (str, int, float, bool, list, dict)):
+        return value
+    return str(value)
+
+
+def _write(folder: Path, result: dict[str, Any]) -> None:
+    (folder / "result.json").write_text(json.dumps(result, default=str))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

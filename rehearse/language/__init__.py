@@ -1,0 +1,1 @@
+"""Pipeline text to a checked model, and its expressions. Pure: no network, no clock, no process."""

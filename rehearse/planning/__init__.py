@@ -1,0 +1,1 @@
+"""Inputs and environment to a Plan: a value that can be printed, compared and tested. Pure."""

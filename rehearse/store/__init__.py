@@ -1,0 +1,1 @@
+"""What happened: runs and task runs, in SQLite under `.rehearse/`."""
