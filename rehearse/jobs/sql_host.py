@@ -19,6 +19,7 @@ LOCK_SECONDS = 60
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
 }  # fmt: skip
+Row = tuple[Any, ...]
 _AGGREGATE = re.compile(r"^\s*select\s+(count|sum|min|max|avg)\s*\(", re.IGNORECASE)
 
 
@@ -27,20 +28,20 @@ def main() -> int:
     request = json.loads(os.environ.pop("REHEARSE_SQL"))
     print(request["sql"], flush=True)
     try:
-        rows, more = _on_duckdb(request) if request["path"] else _on_postgres(request)
+        rows, count = _on_duckdb(request) if request["path"] else _on_postgres(request)
     except Exception as e:
         message = f"{type(e).__name__}: {str(e).strip()}"
         print(message, file=sys.stderr)
         _write(folder, {"status": "FAILED", "message": message.splitlines()[0]})
         return 1
-    print(f"{len(rows)}{'+' if more else ''} row(s)", flush=True)
+    print(f"{count} row(s)", flush=True)
     result: dict[str, Any] = {"status": "SUCCEEDED", "message": None, "outputs": {}}
     if request["error"]:
-        measured = _measured(request["sql"], rows)
+        measured = _measured(request["sql"], rows, count)
         result["status"], result["message"] = judge(measured, request["error"], request["warn"])
         print(result["message"], flush=True)
     elif request["set_outputs"]:
-        result["outputs"] = {"results": [[_json_value(cell) for cell in row] for row in rows[:MAX_ROWS]]}
+        result["outputs"] = {"results": [[_json_value(cell) for cell in row] for row in rows]}
     _write(folder, result)
     return 0 if result["status"] != "FAILED" else 1
 
@@ -54,19 +55,19 @@ def judge(measured: float, error: str, warn: str) -> tuple[str, str]:
     return "SUCCEEDED", f"measured {measured:g}"
 
 
-def _measured(sql: str, rows: list[tuple[Any, ...]]) -> float:
+def _measured(sql: str, rows: list[Row], count: int) -> float:
     """The value of a single aggregate, else the number of rows."""
     last = re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).strip().rstrip(";").rsplit(";", 1)[-1]
-    if len(rows) == 1 and len(rows[0]) == 1 and _AGGREGATE.match(last):
+    if count == 1 and len(rows[0]) == 1 and _AGGREGATE.match(last):
         value = rows[0][0]
         if isinstance(value, (int, float, decimal.Decimal)):
             return float(value)
         if value is None:
             return 0.0
-    return float(len(rows))
+    return float(count)
 
 
-def _on_duckdb(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+def _on_duckdb(request: dict[str, Any]) -> tuple[list[Row], int]:
     import duckdb
 
     sql = request["sql"]
@@ -80,7 +81,7 @@ def _on_duckdb(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
     connection = _open_patiently(duckdb, request["path"], reads_only)
     with connection:
         cursor = connection.execute(sql)
-        return _fetch(cursor) if cursor.description else ([], False)
+        return _fetch(cursor) if cursor.description else ([], 0)
 
 
 def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
@@ -99,7 +100,7 @@ def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
             time.sleep(0.1)
 
 
-def _on_postgres(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
+def _on_postgres(request: dict[str, Any]) -> tuple[list[Row], int]:
     import psycopg
 
     with psycopg.connect(request["url"], connect_timeout=10, autocommit=False) as connection:
@@ -108,13 +109,16 @@ def _on_postgres(request: dict[str, Any]) -> tuple[list[tuple[Any, ...]], bool]:
         cursor = connection.execute(request["sql"])
         while cursor.nextset():  # the results of the last statement count
             pass
-        return _fetch(cursor) if cursor.description else ([], False)
+        return _fetch(cursor) if cursor.description else ([], 0)
 
 
-def _fetch(cursor: Any) -> tuple[list[tuple[Any, ...]], bool]:
-    """All rows when there are few; for a test their number is needed, so count on without keeping them."""
-    rows = cursor.fetchmany(100_000)
-    return rows, len(rows) == 100_000
+def _fetch(cursor: Any) -> tuple[list[Row], int]:
+    """The first rows, and how many there are; the others are counted without being kept."""
+    rows: list[Row] = cursor.fetchmany(MAX_ROWS)
+    count = len(rows)
+    while chunk := cursor.fetchmany(10_000):
+        count += len(chunk)
+    return rows, count
 
 
 def _json_value(value: Any) -> Any:

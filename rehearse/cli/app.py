@@ -1,0 +1,54 @@
+"""The `rehearse` command. Verbs import what they need when they run, so that --help stays quick."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rehearse import __version__
+from rehearse.cli.plan import plan
+from rehearse.cli.run import run
+from rehearse.cli.validate import validate
+from rehearse.errors import RehearseError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Run Orchestra pipelines on this machine: the same YAML, offline.\n\n"
+    "Exit codes: 0 ok, 1 the run failed, 2 bad usage or invalid file, 3 internal error, 130 interrupted.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rehearse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+app.command()(validate)
+app.command()(plan)
+app.command()(run)
+
+
+def main() -> None:
+    """Entry point: turns errors that we raise on purpose into messages and exit codes."""
+    try:
+        app()
+    except RehearseError as e:
+        from rehearse.cli.output import complain
+
+        complain(e)
+        sys.exit(e.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,47 @@
+"""How things look: errors, statuses, durations."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from rehearse.errors import InvalidPipeline, RehearseError
+from rehearse.language.document import Problem
+
+talk = Console(stderr=True, highlight=False, soft_wrap=True)
+STYLES = {"SUCCEEDED": "green", "WARNING": "yellow", "FAILED": "bold red", "CANCELLED": "magenta", "SKIPPED": "dim"}
+MARKS = {"SUCCEEDED": "✓", "WARNING": "!", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-", "QUEUED": "↻"}
+
+
+def complain(error: RehearseError) -> None:
+    if isinstance(error, InvalidPipeline):
+        for problem in error.problems:
+            show_problem(problem)
+        return
+    talk.print(Text.assemble(("error: ", "bold red"), str(error)))
+    if error.hint:
+        talk.print(f"  {error.hint}", markup=False)
+
+
+def show_problem(problem: Problem) -> None:
+    place = f"{problem.file}:{problem.position.line}:{problem.position.column}: "
+    style = "bold red" if problem.severity == "error" else "yellow"
+    talk.print(Text.assemble((place, "bold"), (f"{problem.severity}: ", style), problem.message))
+    if problem.hint:
+        talk.print(f"    {problem.hint}", markup=False)
+
+
+def print_json(value: Any) -> None:
+    """Data for other programs: one JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, default=str)
+    sys.stdout.write("\n")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} m {int(seconds % 60):02d} s"

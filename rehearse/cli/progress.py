@@ -1,0 +1,100 @@
+"""A run while it happens: a line per state change, and on a terminal a last line that says what is running."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from rehearse.cli.output import MARKS, STYLES, duration, talk
+from rehearse.engine.decisions import TaskRun
+from rehearse.engine.runner import Outcome
+from rehearse.planning.plan import Plan
+
+_TAIL_LINES = 12
+
+
+class Lines:
+    """Prints to stderr. `running` maps a task run's id to its label and start, in order of start."""
+
+    def __init__(self, here: Path, live: Live | None):
+        self._here = here
+        self._live = live
+        self._running: dict[str, tuple[str, float]] = {}
+
+    def started(self, run_id: str, folder: Path, plan: Plan) -> None:
+        talk.print(Text.assemble((plan.name, "bold"), f"  run {run_id[:8]}, logs in {self._short(folder)}"))
+
+    def changed(self, run: TaskRun, log: Path | None) -> None:
+        if run.status in ("RUNNING", "CANCELLING"):
+            self._running.setdefault(run.id, (run.label, time.monotonic()))
+            if self._live is None and run.status == "RUNNING":
+                self._line(run, "")
+        else:
+            _, since = self._running.pop(run.id, ("", 0.0))
+            took = duration(time.monotonic() - since) if since else ""
+            self._line(run, took)
+            if run.status == "FAILED" or (run.status == "QUEUED" and run.attempt):
+                self._show_tail(run, log)
+        self._refresh()
+
+    def cancelling(self, running: int) -> None:
+        talk.print(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
+
+    def ended(self, outcome: Outcome) -> None:
+        counts: dict[str, int] = {}
+        for run in outcome.tasks:
+            counts[run.status] = counts.get(run.status, 0) + 1
+        summary = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
+        style = STYLES.get(outcome.status, "")
+        talk.print(Text.assemble((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}"))
+        if outcome.simulated:
+            talk.print(f"simulated, not run: {', '.join(sorted(outcome.simulated))}", style="yellow", markup=False)
+
+    def _line(self, run: TaskRun, took: str) -> None:
+        clock = f"{datetime.now(UTC):%H:%M:%SZ}"
+        mark = MARKS.get(run.status, "·")
+        attempt = f" attempt {run.attempt}" if run.attempt > 1 or run.status == "QUEUED" else ""
+        message = f"  {run.message.splitlines()[0]}" if run.message else ""
+        style = STYLES.get(run.status, "")
+        status = Text(f"{mark} {run.status:<9} ", style)
+        talk.print(Text.assemble((f"{clock} ", "dim"), status, f"{run.label}{attempt}", (f"  {took}" if took else "", "dim"), message))
+
+    def _show_tail(self, run: TaskRun, log: Path | None) -> None:
+        if log is None:
+            return
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
+        for line in lines:
+            talk.print(Text(f"    │ {_printable(line)}", "dim"))
+        talk.print(Text(f"    └ {self._short(log)}", "dim"))
+
+    def _short(self, path: Path) -> str:
+        return str(path.relative_to(self._here)) if path.is_relative_to(self._here) else str(path)
+
+    def _refresh(self) -> None:
+        if self._live is not None:
+            labels = [label for label, _ in self._running.values()]
+            shown = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
+            self._live.update(Spinner("dots", Text(shown, "cyan")) if labels else Text(""))
+
+
+def _printable(line: str) -> str:
+    return "".join(char for char in line if char.isprintable() or char == "\t")
+
+
+@contextmanager
+def make_progress(here: Path) -> Iterator[Lines]:
+    """Live on a terminal, plain lines elsewhere."""
+    if not talk.is_terminal:
+        yield Lines(here, None)
+        return
+    with Live(console=talk, transient=True, refresh_per_second=10, redirect_stdout=False) as live:
+        yield Lines(here, live)

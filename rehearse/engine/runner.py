@@ -1,0 +1,309 @@
+"""Does what `decisions` decides: starts supervisors, waits for them, records what happened.
+
+One loop in the calling thread owns the state machine and the store; threads only wait for processes. Everything that
+happens reaches the loop as an event on one queue.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+from rehearse.bindings.config import Bindings
+from rehearse.engine import decisions as d
+from rehearse.engine.masking import Masker, secret_values
+from rehearse.engine.webhook import Event, Webhook
+from rehearse.errors import RehearseError
+from rehearse.jobs.base import Attempt, Launch, Simulated, Step
+from rehearse.jobs.registry import find_job, how
+from rehearse.planning.plan import Plan
+from rehearse.store.records import Store, timestamp
+
+GRACE_SECONDS = 10.0
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
+_UNSAFE = re.compile(r"[^\w.=-]+")
+_REPORTABLE = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
+
+
+class Progress(Protocol):
+    """Shows a run while it happens. Called from the engine's loop only."""
+
+    def started(self, run_id: str, folder: Path, plan: Plan) -> None: ...
+    def changed(self, run: d.TaskRun, log: Path | None) -> None: ...
+    def cancelling(self, running: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `simulated` holds the labels of tasks that only a stub played."""
+
+    run_id: str
+    status: str
+    seconds: float
+    folder: Path
+    tasks: list[d.TaskRun]
+    simulated: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Ended:
+    run: d.TaskRun
+    attempt: int
+    status: str
+    message: str | None
+    outputs: dict[str, Any]
+
+
+_Cancel = object()
+
+
+class Runner:
+    """Runs one plan in the foreground. `workers` bounds the attempts that run at the same time."""
+
+    def __init__(self, plan: Plan, bindings: Bindings, progress: Progress, workers: int):
+        self.plan = plan
+        self.bindings = bindings
+        self.progress = progress
+        self.run_id = str(uuid4())
+        self.machine = d.Machine(plan, self.run_id, _now, lambda: str(uuid4()))
+        state = bindings.root / ".rehearse"
+        self.folder = state / "runs" / f"{_now():%Y%m%dT%H%M%S}-{self.run_id[:8]}"
+        self.store = Store(state / "rehearse.db")
+        self._events: queue.SimpleQueue[Callable[[], list[d.Action]] | object] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
+        self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
+        self._lock = threading.Lock()  # guards _supervisors, _running and _reported against the waiting threads
+        self._running: dict[str, d.TaskRun] = {}
+        self._reported: dict[str, tuple[str, str | None]] = {}
+        self._simulated: set[str] = set()
+        self._webhook: Webhook | None = None
+        self._interrupts = 0
+        self._finished: str | None = None
+
+    def run(self) -> Outcome:
+        """Run to the end. Ctrl-C cancels, a second one kills; the caller sees CANCELLED as the status."""
+        self.folder.mkdir(parents=True)
+        (self.folder / "pipeline.yml").write_text(self.plan.text, encoding="utf-8")
+        _point_latest(self.folder)
+        started = time.monotonic()
+        self._create_record()
+        self._webhook = Webhook(self._on_event)
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.progress.started(self.run_id, self.folder, self.plan)
+            self._do(self.machine.start())
+            while self._finished is None:
+                self._step(self._events.get())
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            self._signal_all(signal.SIGTERM)
+            self._pool.shutdown(wait=True)
+            self._webhook.close()
+            self.store.end_run(self.run_id, self._finished or "FAILED", _now())
+            self.store.close()
+        seconds = time.monotonic() - started
+        return Outcome(self.run_id, self._finished, seconds, self.folder, self.machine.runs, frozenset(self._simulated))
+
+    # The loop
+
+    def _step(self, event: Any) -> None:
+        if event is _Cancel:
+            if self._interrupts == 1:
+                self.progress.cancelling(len(self._running))
+                self._do(self.machine.cancel())
+            else:
+                self._signal_all(signal.SIGTERM)
+        elif isinstance(event, _Ended):
+            with self._lock:
+                self._running.pop(event.run.id, None)
+            self._do(self.machine.ended(event.run, event.status, event.message, event.outputs))
+        else:
+            self._do(self.machine.retry_due(event))
+
+    def _do(self, actions: list[d.Action]) -> None:
+        rows = []
+        for action in actions:
+            if isinstance(action, d.Changed):
+                rows.append(self._row(action.run))
+                self.progress.changed(action.run, self._log(action.run))
+        self.store.put_tasks(rows)  # recorded before anything is started
+        for action in actions:
+            if isinstance(action, d.Start):
+                with self._lock:
+                    self._running[action.run.id] = action.run
+                self._pool.submit(self._attempt, action)
+            elif isinstance(action, d.Stop):
+                self._signal(action.run.id, signal.SIGINT)
+            elif isinstance(action, d.Retry):
+                timer = threading.Timer(action.after_seconds, self._events.put, [action.run])
+                timer.daemon = True
+                timer.start()
+            elif isinstance(action, d.Finish):
+                self._finished = action.status
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._interrupts += 1
+        self._events.put(_Cancel)
+
+    # Attempts, in the pool's threads
+
+    def _attempt(self, start: d.Start) -> None:
+        run = start.run
+        try:
+            ended = self._execute(start)
+        except RehearseError as e:
+            message = f"{e} ({e.hint})" if e.hint else str(e)
+            ended = _Ended(run, start.attempt, "FAILED", message, {})
+        except Exception as e:  # a defect of a job must not leave the run waiting for ever
+            ended = _Ended(run, start.attempt, "FAILED", f"internal error: {type(e).__name__}: {e}", {})
+        self._events.put(ended)
+
+    def _execute(self, start: d.Start) -> _Ended:
+        run, task = start.run, start.run.task
+        if run.terminal or self.machine.cancelled:
+            return _Ended(run, start.attempt, "CANCELLED", "cancelled before it started", {})
+        assert self._webhook is not None
+        connection = self.bindings.connection(task.integration, start.connection)
+        if how(task.job, connection) == "stub":
+            self._simulated.add(run.label)
+        folder = self._attempt_folder(run)
+        folder.mkdir(parents=True, exist_ok=True)
+        attempt = Attempt(
+            self.bindings.root, folder, self.run_id, run.id, start.attempt, self._webhook.url, self._webhook.token
+        )
+        prepared = find_job(task.job, connection)(task.job, start.parameters, connection, attempt)
+        if isinstance(prepared, Simulated):
+            time.sleep(prepared.seconds)
+            return _Ended(run, start.attempt, prepared.status, prepared.message, self._kept(run, prepared.outputs))
+        secrets = [self._webhook.token, *(secret_values(connection.variables()) if connection else ())]
+        self._supervise(run, prepared, folder, secrets)
+        return self._judge(run, start.attempt, folder, Masker(secrets))
+
+    def _supervise(self, run: d.TaskRun, launch: Launch, folder: Path, secrets: list[str]) -> None:
+        specification = {
+            "steps": [{"argv": _resolved(step), "env": step.env, "cwd": str(step.cwd)} for step in launch.steps],
+            "folder": str(folder), "secrets": secrets, "timeout": run.task.timeout_seconds, "grace": GRACE_SECONDS,
+        }  # fmt: skip
+        supervisor = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_SUPERVISOR)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        with self._lock:
+            self._supervisors[run.id] = supervisor
+        try:
+            supervisor.communicate(json.dumps(specification).encode())
+            if run.status == "CANCELLING":  # the Stop came before there was anything to signal
+                self._signal(run.id, signal.SIGINT)
+            supervisor.wait()
+        finally:
+            with self._lock:
+                self._supervisors.pop(run.id, None)
+
+    def _judge(self, run: d.TaskRun, attempt: int, folder: Path, masker: Masker) -> _Ended:
+        """Status of the attempt: how the process ended, then what it said of itself (section 9.4)."""
+        exit_file, result_file = folder / "exit.json", folder / "result.json"
+        if not exit_file.exists():
+            return _Ended(run, attempt, "FAILED", "its supervisor was killed", {})
+        ended = json.loads(exit_file.read_text())
+        result = json.loads(result_file.read_text()) if result_file.exists() else {}
+        with self._lock:
+            reported, reported_message = self._reported.pop(run.id, (None, None))
+        message = result.get("message") or reported_message
+        if ended["reason"] == "cancelled":
+            status, message = "CANCELLED", "stopped"
+        elif ended["reason"] == "timeout":
+            status, message = "FAILED", f"timed out after {run.task.timeout_seconds} s"
+        elif ended["reason"] == "not_started":
+            status, message = "FAILED", f"could not be started: {ended['message']}"
+        elif ended["signal"]:
+            hint = " (possibly out of memory)" if ended["signal"] == signal.SIGKILL else ""
+            status, message = "FAILED", f"killed by signal {ended['signal']}{hint}"
+        elif ended["code"]:
+            status, message = "FAILED", message or f"exit code {ended['code']}"
+        else:
+            status = result.get("status") or reported or "SUCCEEDED"
+        outputs = json.loads(masker.text(json.dumps(self._kept(run, result.get("outputs", {})))))
+        return _Ended(run, attempt, status, masker.text(message) if message else None, outputs)
+
+    def _on_event(self, event: Event) -> str | None:
+        """An event of the webhook, in one of its threads. Returns an error text when no running task sent it."""
+        with self._lock:
+            run = self._running.get(str(event.get("task_run_id")))
+            if run is None:
+                return f"no task is running with the id {event.get('task_run_id')}"
+            if event.get("event_type") == "SET_OUTPUT":
+                run.outputs.update(self._kept(run, {str(event["output_name"]): event.get("output_value")}))
+            elif event.get("event_type") == "UPDATE_STATUS" and event.get("status") in _REPORTABLE:
+                self._reported[run.id] = (str(event["status"]), event.get("message"))
+        return None
+
+    def _kept(self, run: d.TaskRun, outputs: dict[str, Any]) -> dict[str, Any]:
+        return outputs if run.task.keeps_outputs else {}
+
+    # Processes, files, records
+
+    def _signal(self, run_id: str, number: int) -> None:
+        with self._lock:
+            supervisor = self._supervisors.get(run_id)
+            if supervisor is not None and supervisor.poll() is None:
+                supervisor.send_signal(number)
+
+    def _signal_all(self, number: int) -> None:
+        for run_id in list(self._supervisors):
+            self._signal(run_id, number)
+
+    def _attempt_folder(self, run: d.TaskRun) -> Path:
+        return self.folder / _UNSAFE.sub("_", run.label) / str(run.attempt)
+
+    def _log(self, run: d.TaskRun) -> Path | None:
+        path = self._attempt_folder(run) / "log"
+        return path if run.attempt and path.exists() else None
+
+    def _create_record(self) -> None:
+        plan = self.plan
+        self.store.create_run(
+            id=self.run_id, pipeline=plan.alias, name=plan.name, file=plan.file, status="RUNNING",
+            environment=plan.environment, inputs=plan.inputs, definition=plan.text, folder=str(self.folder),
+            created_at=timestamp(plan.created_at),
+        )  # fmt: skip
+        self.store.put_tasks([self._row(run) for run in self.machine.runs])
+
+    def _row(self, run: d.TaskRun) -> dict[str, Any]:
+        task = run.task
+        return {
+            "id": run.id, "run_id": self.run_id, "group_id": task.group_id, "task_id": task.id, "item": run.iteration.key,
+            "name": run.name, "integration": task.integration, "job": task.job, "status": run.status,
+            "attempt": run.attempt, "simulated": run.label in self._simulated, "message": run.message,
+            "outputs": run.outputs, "started_at": timestamp(run.started_at), "ended_at": timestamp(run.ended_at),
+        }  # fmt: skip
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _resolved(step: Step) -> list[str]:
+    """`python` is the interpreter of this environment; other programs are found on the step's PATH."""
+    return [sys.executable, *step.argv[1:]] if step.argv[0] == "python" else step.argv
+
+
+def _point_latest(folder: Path) -> None:
+    link = folder.parent.parent / "latest"
+    temporary = link.with_name(f"latest.{os.getpid()}")
+    temporary.symlink_to(folder.relative_to(link.parent))
+    temporary.replace(link)
