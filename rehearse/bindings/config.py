@@ -1,4 +1,5 @@
-"""`rehearse.toml`: environments and connections. Values may name variables as `${NAME}`; the file holds no secret itself.
+"""`rehearse.toml`: environments and connections. Values name variables as `${NAME}` or `${NAME:-default}`; the file
+holds no secret itself.
 
 Variables are looked up in the process environment, then in the connection's `env_file`.
 """
@@ -20,7 +21,7 @@ from rehearse.errors import BindingError
 FILE = "rehearse.toml"
 MODES = ("local", "stub")
 _KEYS = {"integration", "default", "mode", "env", "env_file", "url", "path", "status", "outputs", "message", "seconds"}
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,12 @@ class Connection:
         value = self.fields.get(name)
         if value is None:
             return None
-        known = {**self.variables(), **os.environ}
-
-        def replace(match: re.Match[str]) -> str:
-            if match[1] not in known:
-                looked = f"the environment and {self.env_file}" if self.env_file else "the environment"
-                hint = "start the example company first: python -m sandbox up" if self.env_file else f"export {match[1]}"
-                raise BindingError(f"connection '{self.id}' needs {match[1]}, which is in neither {looked}", hint)
-            return known[match[1]]
-
-        return _VARIABLE.sub(replace, str(value))
+        try:
+            return _substitute(str(value), {**self.variables(), **os.environ})
+        except KeyError as e:
+            looked = f"the environment or {self.env_file}" if self.env_file else "the environment"
+            hint = "start the example company first: python -m sandbox up" if self.env_file else f"export {e.args[0]}"
+            raise BindingError(f"connection '{self.id}' needs {e.args[0]}, which is not in {looked}", hint) from e
 
 
 @dataclass(frozen=True)
@@ -134,11 +131,16 @@ def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Con
     mode = entry.get("mode", "local")
     if mode not in MODES:
         raise BindingError(f"{where}: mode '{mode}' is not known", f"one of {', '.join(MODES)}")
-    env_file = path.parent / entry["env_file"] if "env_file" in entry else None
+    env_file = path.parent / _substitute(entry["env_file"], os.environ) if "env_file" in entry else None
     fields = {k: v for k, v in entry.items() if k not in ("integration", "mode", "default", "env", "env_file")}
     return Connection(
         connection_id, entry["integration"], mode, bool(entry.get("default")), tuple(entry.get("env", ())), env_file, fields
     )
+
+
+def _substitute(text: str, known: Mapping[str, str]) -> str:
+    """Replace `${NAME}` and `${NAME:-default}`. Raises KeyError with the name of a variable that is not known."""
+    return _VARIABLE.sub(lambda m: known[m[1]] if m[1] in known or m[2] is None else m[2], text)
 
 
 def _read_env_file(path: Path) -> dict[str, str]:

@@ -63,7 +63,7 @@ def _print_tree(plan: Plan, bindings: Bindings) -> None:
     tree.add(Text(f"inputs: {inputs or 'none'}", "dim"))
     for group in plan.groups:
         after = f" after {', '.join(group.depends_on)}" if group.depends_on else ""
-        when = f" if {group.condition}" if group.condition else ""
+        when = f" if {group.condition.removeprefix('${{').removesuffix('}}').strip()}" if group.condition else ""
         branch = tree.add(Text.assemble((group.id, "bold cyan"), after, (when, "yellow")))
         if group.matrix:
             items = "known at run time" if group.matrix.items is None else ", ".join(map(item_key, group.matrix.items))
@@ -74,4 +74,6 @@ def _print_tree(plan: Plan, bindings: Bindings) -> None:
             note = {"local": "", "stub": "  simulated (stub)", "unsupported": "  cannot run here"}[mode]
             upstream = f" after {', '.join(task.depends_on)}" if task.depends_on else ""
             branch.add(Text.assemble(task.id, (f"  {task.job}", "dim"), upstream, (note, "yellow")))
-    Console(highlight=False, soft_wrap=True).print(tree)
+    console = Console(highlight=False)
+    console.width = console.width if console.is_terminal else 500  # a pipe has no edge to wrap at
+    console.print(tree, soft_wrap=not console.is_terminal)

@@ -256,6 +256,7 @@ class Machine:
 
     def _begin(self, run: TaskRun) -> None:
         run.attempt += 1
+        run.message = None
         run.started_at = run.started_at or self._now()
         try:
             scope = self._scope(run)

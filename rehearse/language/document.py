@@ -214,7 +214,7 @@ class _Builder:
         top.expects_key = False
         # `on:` and `no:` are booleans in YAML 1.1; as a key the author always means the word.
         key = event.value
-        top.merge = key == "<<" and event.style is None
+        top.merge = key == "<<" and not event.style
         if not top.merge and key in top.value and not any(key in m for m in top.merged):
             self._report(event, f"Duplicate key found in YAML: '{key}'", "duplicate_key", "the first one is used", (*top.loc, key))
             top.key = None  # the value that follows is dropped, as the platform's own client does

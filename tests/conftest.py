@@ -1,0 +1,30 @@
+"""Shared by all tests: the repository, its commands, and an environment that no developer's settings leak into."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def bin_dir() -> Path:
+    return BIN
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("SOURCES__", "DESTINATION__", "DUCKDB_PATH", "DBT_", "REHEARSE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_COLOR", "1")

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import base64
+import json
+from urllib.parse import quote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rehearse.engine.masking import Masker, secret_values
+
+SECRET = 'p@ss "w0rd"/x'
+
+
+def _through(masker: Masker, data: bytes, size: int) -> bytes:
+    chunks = [data[i : i + size] for i in range(0, len(data), size)]
+    return b"".join(masker.feed(chunk) for chunk in chunks) + masker.flush()
+
+
+@given(st.binary(max_size=50), st.binary(max_size=50), st.integers(1, 30))
+def test_a_secret_is_masked_wherever_the_chunks_are_cut(before: bytes, after: bytes, size: int) -> None:
+    seen = _through(Masker([SECRET]), before + SECRET.encode() + after, size)
+    assert SECRET.encode() not in seen
+    assert len(seen) >= len(before) + len(after)
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_other_bytes_pass_unchanged(data: bytes, size: int) -> None:
+    assert _through(Masker(["a secret that is not in there \x00"]), data, size) == data
+
+
+def test_escaped_and_encoded_forms_are_masked() -> None:
+    masker = Masker([SECRET])
+    for form in (quote(SECRET, safe=""), json.dumps(SECRET), base64.b64encode(SECRET.encode()).decode()):
+        assert SECRET not in masker.text(form) and "****" in masker.text(f"x {form} y")
+    shifted = base64.b64encode(b"user:" + SECRET.encode() + b"\n").decode()
+    assert "****" in masker.text(shifted)
+
+
+def test_which_values_are_secret() -> None:
+    found = secret_values(
+        {"A_PASSWORD": "longenough", "HOST": "db.example.com", "URL": "postgresql://u:hidden-pw@h/db", "API_KEY": "short"}
+    )
+    assert found == ["hidden-pw", "longenough", "postgresql://u:hidden-pw@h/db"]
