@@ -115,7 +115,9 @@ def load_bindings(root: Path) -> Bindings:
         raise BindingError(f"{path}: {e}") from e
     unknown = set(content) - {"environments", "connections"}
     if unknown:
-        raise BindingError(f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID]")
+        raise BindingError(
+            f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID]"
+        )
     connections = {cid: _connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
     return Bindings(root, content.get("environments", {}), connections)
 
@@ -134,7 +136,13 @@ def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Con
     env_file = path.parent / _substitute(entry["env_file"], os.environ) if "env_file" in entry else None
     fields = {k: v for k, v in entry.items() if k not in ("integration", "mode", "default", "env", "env_file")}
     return Connection(
-        connection_id, entry["integration"], mode, bool(entry.get("default")), tuple(entry.get("env", ())), env_file, fields
+        connection_id,
+        entry["integration"],
+        mode,
+        bool(entry.get("default")),
+        tuple(entry.get("env", ())),
+        env_file,
+        fields,
     )
 
 

@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from rehearse.planning.plan import Plan
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline's YAML file.")]
-Inputs = Annotated[list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="A run input; repeatable.")]
-Environment = Annotated[str | None, typer.Option("--env", "-e", help="An environment of rehearse.toml.", show_default="the first")]
+Inputs = Annotated[
+    list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="A run input; repeatable.")
+]
+Environment = Annotated[
+    str | None, typer.Option("--env", "-e", help="An environment of rehearse.toml.", show_default="the first")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 

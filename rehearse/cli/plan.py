@@ -43,7 +43,13 @@ def _as_dict(plan: Plan, bindings: Bindings) -> dict[str, Any]:
             }
             for t in g.tasks
         ]  # fmt: skip
-        return {"id": g.id, "depends_on": list(g.depends_on), "condition": g.condition, "matrix": matrix, "tasks": tasks}
+        return {
+            "id": g.id,
+            "depends_on": list(g.depends_on),
+            "condition": g.condition,
+            "matrix": matrix,
+            "tasks": tasks,
+        }
 
     return {
         "schema_version": 1, "pipeline": plan.alias, "name": plan.name, "file": plan.file, "environment": plan.environment,

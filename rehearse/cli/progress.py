@@ -64,7 +64,11 @@ class Lines:
         message = f"  {run.message.splitlines()[0]}" if run.message else ""
         style = STYLES.get(run.status, "")
         status = Text(f"{mark} {run.status:<9} ", style)
-        talk.print(Text.assemble((f"{clock} ", "dim"), status, f"{run.label}{attempt}", (f"  {took}" if took else "", "dim"), message))
+        talk.print(
+            Text.assemble(
+                (f"{clock} ", "dim"), status, f"{run.label}{attempt}", (f"  {took}" if took else "", "dim"), message
+            )
+        )
 
     def _show_tail(self, run: TaskRun, log: Path | None) -> None:
         if log is None:

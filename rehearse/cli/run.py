@@ -18,7 +18,9 @@ def run(
     file: File,
     inputs: Inputs = None,
     environment: Environment = None,
-    workers: Annotated[int, typer.Option(min=1, help="Tasks that may run at once.")] = max(4, 2 * (os.cpu_count() or 1)),
+    workers: Annotated[int, typer.Option(min=1, help="Tasks that may run at once.")] = max(
+        4, 2 * (os.cpu_count() or 1)
+    ),
     as_json: Json = False,
 ) -> None:
     """Run a pipeline here and now, and show it happening.

@@ -9,7 +9,9 @@ import typer
 
 
 def validate(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Pipeline files or folders.", show_default="orchestra/")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Pipeline files or folders.", show_default="orchestra/")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON on stdout.")] = False,
 ) -> None:
     """Check pipeline files: every problem at its line and column, offline."""

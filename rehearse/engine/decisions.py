@@ -136,9 +136,9 @@ class Machine:
         self.status = "RUNNING"
         if not self.groups:
             self._finish()
-        for state in self.groups.values():
-            if state.waiting_for == 0:
-                self._decide_group(state)
+        roots = [state for state in self.groups.values() if state.waiting_for == 0]
+        for state in roots:  # found first: deciding one may end it at once and so release others
+            self._decide_group(state)
         return self._take()
 
     def ended(self, run: TaskRun, status: str, message: str | None, outputs: Mapping[str, Any]) -> list[Action]:
@@ -230,7 +230,7 @@ class Machine:
             dependent.waiting_for -= 1
             if dependent.waiting_for == 0 and not self.cancelled:
                 self._decide_group(dependent)
-        if self._open_groups == 0:
+        if self._open_groups == 0 and self.status in ("RUNNING", "CANCELLING"):
             self._finish()
 
     # Iterations and tasks

@@ -45,7 +45,9 @@ class Masker:
     """Feed chunks, write what comes back; a tail as long as the longest secret is held back until `flush`."""
 
     def __init__(self, secrets: Iterable[str]):
-        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret) if len(form) >= SHORTEST}
+        forms = {
+            form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret) if len(form) >= SHORTEST
+        }
         ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
         self._overlap = len(ordered[0]) - 1 if ordered else 0

@@ -19,10 +19,11 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from rehearse.engine.masking import Masker  # noqa: E402  (the path is set above: -I leaves it out)
+from rehearse.engine.masking import Masker
 
 _stop_requests = 0
 
@@ -65,7 +66,7 @@ class _Clock:
         return None
 
 
-def _run_step(step: dict, clock: _Clock, masker: Masker, log: int, wakeup: int) -> int:
+def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wakeup: int) -> int:
     """Run one command to its end; returns the code as `Popen` does, negative for a signal."""
     child = subprocess.Popen(
         step["argv"], env=step["env"], cwd=step["cwd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -77,7 +78,9 @@ def _run_step(step: dict, clock: _Clock, masker: Masker, log: int, wakeup: int) 
     drain_until = None
     while True:
         if open_pipe:
-            ready, _, _ = select.select([pipe, wakeup], [], [], 0.05 if drain_until or clock.reason != "exited" else 0.5)
+            ready, _, _ = select.select(
+                [pipe, wakeup], [], [], 0.05 if drain_until or clock.reason != "exited" else 0.5
+            )
             if wakeup in ready:
                 os.read(wakeup, 4096)
             if pipe in ready:
@@ -110,7 +113,7 @@ def main() -> None:
     clock = _Clock(spec["timeout"], spec["grace"])
     masker = Masker(spec["secrets"])
     log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    result: dict = {"code": None, "signal": None, "reason": "not_started", "message": None}
+    result: dict[str, Any] = {"code": None, "signal": None, "reason": "not_started", "message": None}
     for step in spec["steps"]:
         try:
             code = _run_step(step, clock, masker, log, read_end)

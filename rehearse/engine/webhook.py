@@ -44,7 +44,9 @@ def _handler(token: str, handle: Callable[[Event], str | None]) -> type[BaseHTTP
                 return
             length = int(self.headers.get("Content-Length") or 0)
             if length > MAX_BODY:
-                self._answer(413, _error("an output may have 5 MB; put the data into a file and pass its path", "TOO_LARGE"))
+                self._answer(
+                    413, _error("an output may have 5 MB; put the data into a file and pass its path", "TOO_LARGE")
+                )
                 return
             try:
                 event = json.loads(self.rfile.read(length))
@@ -60,7 +62,9 @@ def _handler(token: str, handle: Callable[[Event], str | None]) -> type[BaseHTTP
             if problem:
                 self._answer(404, _error(problem, "TASK_NOT_FOUND"))
             else:
-                self._answer(200, {"success": True, "message": "Event processed", "task_run_id": event.get("task_run_id")})
+                self._answer(
+                    200, {"success": True, "message": "Event processed", "task_run_id": event.get("task_run_id")}
+                )
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()

@@ -5,6 +5,7 @@ Source: sections 9.2 to 9.7 of the language reference. A job that is listed with
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +173,7 @@ def _required(kind: str = "text", *options: str) -> Parameter:
     return Parameter(kind, True, options)
 
 
+_NOTHING: Mapping[str, Parameter] = {}
 _TEXT, _BOOL, _JSON = Parameter(), Parameter("bool"), Parameter("json")
 _THRESHOLDS = {
     "error_threshold_expression": Parameter(threshold=True),
@@ -185,14 +187,14 @@ _PROCESS: dict[str, Parameter] = {
     "branch": _TEXT,
     "environment_variables": _JSON,
 }
-_WAREHOUSE_CONTEXT = {name: _TEXT for name in ("role", "warehouse", "database", "schema")}
+_WAREHOUSE_CONTEXT = dict.fromkeys(("role", "warehouse", "database", "schema"), _TEXT)
 
 
-def _query(sql: str = "statement", **more: Parameter) -> dict[str, Parameter]:
+def _query(sql: str = "statement", more: Mapping[str, Parameter] = _NOTHING) -> dict[str, Parameter]:
     return {sql: _required(), "database": _TEXT, "set_outputs": _BOOL, **more}
 
 
-def _test(sql: str = "statement", **more: Parameter) -> dict[str, Parameter]:
+def _test(sql: str = "statement", more: Mapping[str, Parameter] = _NOTHING) -> dict[str, Parameter]:
     return {sql: _required(), "database": _TEXT, **_THRESHOLDS, **more}
 
 
@@ -215,8 +217,8 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
         "production_run_identifier": _TEXT,
         **_PROCESS,
     },
-    "SNOWFLAKE_RUN_QUERY": _query(**_WAREHOUSE_CONTEXT),
-    "SNOWFLAKE_RUN_TEST": _test(**_WAREHOUSE_CONTEXT),
+    "SNOWFLAKE_RUN_QUERY": _query(more=_WAREHOUSE_CONTEXT),
+    "SNOWFLAKE_RUN_TEST": _test(more=_WAREHOUSE_CONTEXT),
     "POSTGRES_RUN_QUERY": _query(),
     "POSTGRES_RUN_TEST": _test(),
     "MYSQL_RUN_QUERY": _query(),
@@ -225,15 +227,20 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
     "CLICKHOUSE_RUN_TEST": _test(),
     "FABRIC_SYNAPSE_RUN_QUERY": _query(),
     "FABRIC_SYNAPSE_RUN_DQ_TEST": _test(),
-    "GCP_BQ_RUN_QUERY_JOB": _query("query", **_BIGQUERY),
-    "GCP_BQ_RUN_TEST": _test("query", **_BIGQUERY),
-    "DATABRICKS_EXECUTE_STATEMENT": _query(**_WAREHOUSE_ID),
-    "DATABRICKS_RUN_TEST": _test(**_WAREHOUSE_ID),
+    "GCP_BQ_RUN_QUERY_JOB": _query("query", _BIGQUERY),
+    "GCP_BQ_RUN_TEST": _test("query", _BIGQUERY),
+    "DATABRICKS_EXECUTE_STATEMENT": _query(more=_WAREHOUSE_ID),
+    "DATABRICKS_RUN_TEST": _test(more=_WAREHOUSE_ID),
     "AWS_REDSHIFT_EXECUTE_STATEMENT": _query(),
     "BAUPLAN_DATA_QUALITY_TEST": _test(),
     "MOTHERDUCK_EXECUTE_QUERY": _query("query"),
     "DUCKDB_EXECUTE_QUERY": _query("query"),
-    "SEND_SLACK_MESSAGE": {"channel_name": _required(), "text": _TEXT, "blocks": _JSON, "attachments": Parameter("any")},
+    "SEND_SLACK_MESSAGE": {
+        "channel_name": _required(),
+        "text": _TEXT,
+        "blocks": _JSON,
+        "attachments": Parameter("any"),
+    },
 }
 
 

@@ -81,7 +81,13 @@ class Document:
         return self.values.get((), Position(1, 1))
 
     def problem(
-        self, loc: Loc, message: str, type: str = "value_error", hint: str | None = None, *, key: bool = False,
+        self,
+        loc: Loc,
+        message: str,
+        type: str = "value_error",
+        hint: str | None = None,
+        *,
+        key: bool = False,
         severity: str = "error",
     ) -> Problem:
         return Problem(self.file, self.locate(loc, key=key), message, type, loc, hint, severity)
@@ -116,7 +122,9 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as e:
         line = raw.count(b"\n", 0, e.start) + 1
         doc = Document(file)
-        doc.problems.append(Problem(file, Position(line, 1), "the file is not UTF-8", "encoding", hint="save it as UTF-8"))
+        doc.problems.append(
+            Problem(file, Position(line, 1), "the file is not UTF-8", "encoding", hint="save it as UTF-8")
+        )
         return doc
     return parse_document(text, file)
 
@@ -132,7 +140,9 @@ def parse_document(text: str, file: str = "<text>") -> Document:
         message = getattr(e, "problem", None) or getattr(e, "reason", None) or str(e)
         context = getattr(e, "context", None)
         message = f"{message} ({context})" if context else message
-        doc.problems.append(Problem(file, position, f"YAML: {message}", "yaml", hint=_yaml_hint(text, position, message)))
+        doc.problems.append(
+            Problem(file, position, f"YAML: {message}", "yaml", hint=_yaml_hint(text, position, message))
+        )
     except _TooLarge as e:
         doc.problems.append(Problem(file, Position(1, 1), str(e), "too_large"))
     return doc
@@ -186,7 +196,9 @@ class _Builder:
         if not isinstance(self.root, dict):
             if not self.doc.problems:
                 what = "empty" if self.root is None else f"a {type(self.root).__name__}"
-                problem = Problem(self.doc.file, Position(1, 1), f"a pipeline is a YAML mapping; this file is {what}", "dict_type")
+                problem = Problem(
+                    self.doc.file, Position(1, 1), f"a pipeline is a YAML mapping; this file is {what}", "dict_type"
+                )
                 self.doc.problems.append(problem)
             return None
         return self.root
@@ -216,7 +228,13 @@ class _Builder:
         key = event.value
         top.merge = key == "<<" and not event.style
         if not top.merge and key in top.value and not any(key in m for m in top.merged):
-            self._report(event, f"Duplicate key found in YAML: '{key}'", "duplicate_key", "the first one is used", (*top.loc, key))
+            self._report(
+                event,
+                f"Duplicate key found in YAML: '{key}'",
+                "duplicate_key",
+                "the first one is used",
+                (*top.loc, key),
+            )
             top.key = None  # the value that follows is dropped, as the platform's own client does
             return
         top.key = key
@@ -247,7 +265,9 @@ class _Builder:
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         if event.anchor not in self.anchors:
-            self._report(event, f"unknown alias '*{event.anchor}'", "yaml", "an anchor must be complete before its alias")
+            self._report(
+                event, f"unknown alias '*{event.anchor}'", "yaml", "an anchor must be complete before its alias"
+            )
             self._place(None, event, 1)
             return
         value, size = self.anchors[event.anchor]
@@ -282,13 +302,14 @@ class _Builder:
 
 
 def _position(event: yaml.Event) -> Position:
-    return Position(event.start_mark.line + 1, event.start_mark.column + 1)
+    mark = event.start_mark
+    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 
 
 def _scalar_value(event: yaml.ScalarEvent) -> Any:
     """The YAML 1.1 value, except that dates and other exotic tags stay the text that was written."""
     text = event.value
-    tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)
+    tag: str = event.tag or _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
     kind = tag.rsplit(":", 1)[-1]
     try:
         if kind == "null":

@@ -151,7 +151,9 @@ class _Evaluator:
             try:
                 return target[key]
             except IndexError:
-                raise ExpressionError(f"index {key} is out of range: the list has {len(target)} items", node.offset) from None
+                raise ExpressionError(
+                    f"index {key} is out of range: the list has {len(target)} items", node.offset
+                ) from None
         if target is None and self.scope.in_condition:
             return None
         raise ExpressionError(f"cannot take '{key}' of {_kind(target)}", node.offset)
@@ -179,7 +181,9 @@ class _Evaluator:
         if root == "outputs of a task":
             if self.scope.in_condition:
                 return None
-            raise ExpressionError(f"the task has no output '{key}'", node.offset, "does it run before, with set_outputs: true?")
+            raise ExpressionError(
+                f"the task has no output '{key}'", node.offset, "does it run before, with set_outputs: true?"
+            )
         raise ExpressionError(f"{root or 'the value'} has no '{key}'", node.offset, _known(target))
 
     def _quantifier(self, node: ex.Quantifier) -> _Quantified:

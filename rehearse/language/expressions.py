@@ -209,7 +209,9 @@ class _Parser:
                 if self.accept("("):
                     self.expect(")")
                     if name.text.lower() not in ("all", "any"):
-                        raise ExpressionError(f"'.{name.text}()' is not supported", name.offset, "only .all() and .any() are")
+                        raise ExpressionError(
+                            f"'.{name.text}()' is not supported", name.offset, "only .all() and .any() are"
+                        )
                     node = Quantifier(token.offset, node, name.text.lower())
                 else:
                     node = Attribute(name.offset, node, name.text)

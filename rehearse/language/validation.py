@@ -158,9 +158,17 @@ class _Rules:
         seen: dict[str, str] = {}
         for node_id, node in self.pipeline.pipeline.items():
             tasks = node.tasks if isinstance(node, TaskGroupModel) else {}
-            for loc, name in [(("pipeline", node_id), node_id), *((("pipeline", node_id, "tasks", t), t) for t in tasks)]:
+            for loc, name in [
+                (("pipeline", node_id), node_id),
+                *((("pipeline", node_id, "tasks", t), t) for t in tasks),
+            ]:
                 if name.lower() in seen:
-                    self.add(loc, f"the id '{name}' is used twice; ids are unique in the whole pipeline", "duplicate_id", key=True)
+                    self.add(
+                        loc,
+                        f"the id '{name}' is used twice; ids are unique in the whole pipeline",
+                        "duplicate_id",
+                        key=True,
+                    )
                 seen[name.lower()] = name
 
     def _edges(self, loc: Loc, edges: dict[str, list[str]]) -> None:
@@ -205,7 +213,11 @@ class _Rules:
         jobs = catalogue.JOBS_BY_INTEGRATION[task.integration]
         if task.integration_job not in jobs:
             owner = catalogue.INTEGRATION_OF.get(task.integration_job)
-            hint = f"it belongs to {owner}" if owner else _did_you_mean(task.integration_job, jobs) or f"one of {', '.join(jobs)}"
+            hint = (
+                f"it belongs to {owner}"
+                if owner
+                else _did_you_mean(task.integration_job, jobs) or f"one of {', '.join(jobs)}"
+            )
             self.add((*loc, "integration_job"), f"{task.integration} has no job '{task.integration_job}'", "enum", hint)
             return
         self._parameters(loc, task)
@@ -227,7 +239,11 @@ class _Rules:
         for name in sorted(required - {n for n, v in task.parameters.items() if v is not None}):
             self.add(at, f"{task.integration_job} needs the parameter '{name}'", "missing", key=True)
         command = str(task.parameters.get("command") or "").strip()
-        if command and task.integration_job == "PYTHON_EXECUTE_SCRIPT" and command.split()[0] not in ("python", "poetry", "uv"):
+        if (
+            command
+            and task.integration_job == "PYTHON_EXECUTE_SCRIPT"
+            and command.split()[0] not in ("python", "poetry", "uv")
+        ):
             self.add((*at, "command"), "the command must start with python, poetry or uv",
                      hint="shell lines belong into build_command")  # fmt: skip
         if "${{" in str(task.parameters.get("build_command") or ""):
@@ -309,7 +325,13 @@ class _Rules:
         elif isinstance(node.target, ex.Name) and target == "inputs":
             declared = {name.lower() for name in self.pipeline.inputs}
             if key.lower() not in declared:
-                self.add(loc, f"the input '{key}' is not declared", "expression", _did_you_mean(key, declared), severity="warning")
+                self.add(
+                    loc,
+                    f"the input '{key}' is not declared",
+                    "expression",
+                    _did_you_mean(key, declared),
+                    severity="warning",
+                )
 
     def _inputs(self) -> None:
         for name, declared in self.pipeline.inputs.items():

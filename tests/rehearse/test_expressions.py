@@ -171,18 +171,26 @@ def test_closing_braces_inside_a_string_do_not_end_the_expression() -> None:
 
 
 def test_rendering_is_single_pass() -> None:
-    assert render_template(parse_template("x ${{ inputs.table }}"), scope(inputs={"table": "${{ env.WH }}"})) == "x ${{ env.WH }}"
+    assert (
+        render_template(parse_template("x ${{ inputs.table }}"), scope(inputs={"table": "${{ env.WH }}"}))
+        == "x ${{ env.WH }}"
+    )
 
 
 @given(st.text(max_size=40))
 def test_any_text_parses_or_raises_our_error(text: str) -> None:
+    offset = 0
     try:
         evaluate(parse(text), scope())
     except ExpressionError as e:
-        assert 0 <= e.offset <= len(text)
+        offset = e.offset
+    assert 0 <= offset <= len(text)
 
 
-@given(st.lists(st.sampled_from(["inputs", ".", "n", "[", "]", "'a'", "0", "==", "in", "and", "not", "(", ")", "all", "len", "-", "tasks", "task_groups", "None"]), max_size=12))  # fmt: skip
+TOKENS = ["inputs", ".", "n", "[", "]", "'a'", "0", "==", "in", "and", "not", "(", ")", "all", "any", "len", "-", "tasks", "task_groups", "'G1'", "'q'", "status", "outputs", "None", "is", "or", ",", "str"]
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=12))
 def test_any_sequence_of_tokens_evaluates_or_raises_our_error(tokens: list[str]) -> None:
     try:
         evaluate(parse(" ".join(tokens)), scope())

@@ -39,6 +39,11 @@ def test_escaped_and_encoded_forms_are_masked() -> None:
 
 def test_which_values_are_secret() -> None:
     found = secret_values(
-        {"A_PASSWORD": "longenough", "HOST": "db.example.com", "URL": "postgresql://u:hidden-pw@h/db", "API_KEY": "short"}
+        {
+            "A_PASSWORD": "longenough",
+            "HOST": "db.example.com",
+            "URL": "postgresql://u:hidden-pw@h/db",
+            "API_KEY": "short",
+        }
     )
     assert found == ["hidden-pw", "longenough", "postgresql://u:hidden-pw@h/db"]

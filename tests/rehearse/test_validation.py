@@ -84,11 +84,15 @@ def test_all_problems_are_reported_at_once() -> None:
 
 def test_a_cycle_names_its_members() -> None:
     text = GOOD.replace("  first:\n", "  first:\n    depends_on: [second]\n")
-    assert any("wait for each other" in p.message and "first" in p.message and "second" in p.message for p in problems(text))
+    assert any(
+        "wait for each other" in p.message and "first" in p.message and "second" in p.message for p in problems(text)
+    )
 
 
 def test_camel_case_and_merge_keys_and_anchors_are_understood() -> None:
-    text = GOOD.replace("depends_on: [first]", "dependsOn: [first]").replace("parameters:\n          command", "parameters: &p\n          command")
+    text = GOOD.replace("depends_on: [first]", "dependsOn: [first]").replace(
+        "parameters:\n          command", "parameters: &p\n          command"
+    )
     text += "      three:\n        integration: PYTHON\n        integration_job: PYTHON_EXECUTE_SCRIPT\n        parameters: {<<: *p}\n"
     assert problems(text) == []
 

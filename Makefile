@@ -1,0 +1,77 @@
+# Everything a newcomer needs. Only Python 3.11 to 3.13 with venv must be there; uv and the rest come from the lock.
+.DEFAULT_GOAL := help
+.PHONY: help demo up down install test lint format lock bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+GROUPS := rehearse sandbox python dbt test lint tools
+FOLDERS := rehearse sandbox python dbt/duckdb
+DEMO_REQUIREMENTS := $(FOLDERS:%=%/requirements.txt)
+
+export DO_NOT_TRACK := 1
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH VIRTUAL_ENV
+UV_INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --no-deps
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## Start the example company, run the pipeline, show the marts, stop everything
+	@$(BIN)/python -m sandbox demo
+
+up: $(VENV)/.demo  ## Start the example company and leave it running
+	@$(BIN)/python -m sandbox up
+
+down:  ## Stop the example company
+	@$(BIN)/python -m sandbox down
+
+install: $(VENV)/.all  ## Install everything, with what tests and lint need
+
+test: $(VENV)/.all  ## Run the tests
+	@$(BIN)/python -m pytest tests
+
+lint: $(VENV)/.all  ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.all  ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
+
+lock: $(BIN)/uv  ## Resolve pyproject.toml anew; UPGRADE=--upgrade takes newer versions
+	$(call compile,$(GROUPS),requirements.lock) $(UPGRADE)
+	$(call compile,rehearse,rehearse/requirements.txt) --constraint requirements.lock
+	$(call compile,sandbox,sandbox/requirements.txt) --constraint requirements.lock
+	$(call compile,python,python/requirements.txt) --constraint requirements.lock
+	$(call compile,dbt,dbt/duckdb/requirements.txt) --constraint requirements.lock
+
+# $(call compile,GROUPS,FILE): hashes, every platform, and no word of where packages were fetched
+compile = $(BIN)/uv pip compile --quiet pyproject.toml $(1:%=--group %) --universal --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" --output-file $(2)
+
+bench: $(VENV)/.all  ## Measure what the README publishes
+	@$(BIN)/python benchmarks/startup.py
+
+clean:  ## Remove the environment, all local state and the default warehouse (stops the example company)
+	@if [ -x $(BIN)/python ] && [ -d .sandbox ]; then $(BIN)/python -m sandbox reset; fi
+	rm -rf $(VENV) .rehearse .dlt/.pipelines warehouse.duckdb warehouse.duckdb.* dbt/*/target dbt/*/logs
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+
+$(BIN)/uv:
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 to 3.13 with venv found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; fi
+	@echo "Making $(VENV) with $(PYTHON)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
+
+$(VENV)/.demo: $(BIN)/uv $(DEMO_REQUIREMENTS)
+	@echo "Installing what the demo needs" >&2
+	@$(UV_INSTALL) $(DEMO_REQUIREMENTS:%=--requirements %)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(VENV)/.all: $(VENV)/.demo requirements.lock
+	@echo "Installing what tests and lint need" >&2
+	@$(UV_INSTALL) --requirements requirements.lock
+	@touch $@
