@@ -1,0 +1,62 @@
+with orders as (
+
+    select * from {{ ref('int_orders__enriched') }}
+
+),
+
+classified as (
+
+    select
+        order_id,
+        order_number,
+        customer_id,
+        country,
+        account_number,
+        account_industry,
+        shipment_id,
+        order_status,
+        case when order_status = 'cancelled' then {{ commerce.true_literal() }} else {{ commerce.false_literal() }} end
+            as is_cancelled,
+        case when order_status = 'returned' then {{ commerce.true_literal() }} else {{ commerce.false_literal() }} end
+            as is_returned,
+        currency,
+        item_count,
+        unit_count,
+        gross_amount,
+        discount_amount,
+        order_amount,
+        cost_amount,
+        case when order_status in ('cancelled', 'returned') then 0 else order_amount end as revenue,
+        case when order_status in ('cancelled', 'returned') then 0 else order_amount - cost_amount end as margin,
+        ordered_at,
+        cast(ordered_at as date) as ordered_date,
+        updated_at
+
+    from orders
+
+)
+
+select
+    order_id,
+    order_number,
+    customer_id,
+    country,
+    account_number,
+    account_industry,
+    shipment_id,
+    order_status,
+    is_cancelled,
+    is_returned,
+    currency,
+    item_count,
+    unit_count,
+    gross_amount,
+    discount_amount,
+    order_amount,
+    cost_amount,
+    revenue,
+    margin,
+    ordered_at,
+    ordered_date,
+    updated_at
+from classified

@@ -1,0 +1,32 @@
+with source as (
+
+    select * from {{ source('postgres', 'orders') }}
+
+),
+
+renamed as (
+
+    select
+        order_id,
+        trim(order_number) as order_number,
+        customer_id,
+        lower(trim(status)) as order_status,
+        upper(trim(currency)) as currency,
+        total_amount,
+        {{ commerce.utc_timestamp('ordered_at') }} as ordered_at,
+        {{ commerce.utc_timestamp('updated_at') }} as updated_at
+
+    from source
+
+)
+
+select
+    order_id,
+    order_number,
+    customer_id,
+    order_status,
+    currency,
+    total_amount,
+    ordered_at,
+    updated_at
+from renamed

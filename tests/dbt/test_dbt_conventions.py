@@ -1,0 +1,82 @@
+"""The rules for dbt/: one package, dbt-labs names, everything described, SQL that every warehouse reads."""
+
+import re
+from pathlib import Path
+
+import pytest
+import sqlglot
+
+DBT = Path(__file__).resolve().parents[2] / "dbt"
+MODELS = sorted((DBT / "commerce" / "models").rglob("*.sql"))
+NAMES = {
+    "staging": r"stg_(postgres|salesforce|sap)__[a-z_]+s",
+    "intermediate": r"int_[a-z_]+__[a-z]+",
+    "marts": r"(dim|fct)_[a-z_]+",
+}
+
+
+@pytest.fixture(scope="session")
+def manifest(dbt_built):
+    return dbt_built[0].artifact("manifest.json")
+
+
+def test_the_package_is_a_relative_link():
+    link = DBT / "duckdb" / "dbt_packages" / "commerce"
+    assert link.is_symlink()
+    assert str(link.readlink()) == "../../commerce"
+
+
+def test_the_projects_hold_no_model_of_their_own_and_no_package_hides_the_library():
+    for project in DBT.iterdir():
+        if project.is_dir() and project.name != "commerce":
+            own = [path for path in project.rglob("*.sql") if not {"target", "dbt_packages"} & set(path.parts)]
+            assert not own, f"{own}: models belong in dbt/commerce"
+    assert not list(DBT.rglob("__init__.py"))
+    assert not (DBT / "adapters").exists()
+    assert not (DBT / "include").exists()
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_names(path):
+    layer, *folders = path.relative_to(DBT / "commerce" / "models").parent.parts
+    assert re.fullmatch(NAMES[layer], path.stem)
+    if layer == "staging":
+        assert path.stem.startswith(f"stg_{folders[0]}__")
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_sql_avoids_what_only_some_warehouses_understand(path):
+    sql = re.sub(r"--.*", "", path.read_text().lower())
+    assert not re.search(r"\bqualify\b|\bgroup by (all|\d)|\border by \d|::|\bexclude\b|\bunion distinct\b", sql)
+    assert "*" not in sql.rpartition("select")[2], "name the columns of the last select"
+
+
+def test_every_model_column_source_and_test_of_ours_is_described(manifest, dbt_built):
+    models = {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
+    assert set(models) == {path.stem for path in MODELS}
+    columns = "select table_name, column_name from duckdb_columns() where schema_name like 'commerce_%'"
+    built = dbt_built[0].rows(columns)
+    described = {(name, c["name"]) for name, m in models.items() for c in m["columns"].values() if c["description"]}
+    assert described == set(built)  # nothing undescribed, and nothing described that is not built
+    bare = [name for name, model in models.items() if not model["description"]]
+    bare += [source["name"] for source in manifest["sources"].values() if not source["description"]]
+    bare += [
+        node["name"]
+        for node in [*manifest["nodes"].values(), *manifest["unit_tests"].values()]
+        if node["original_file_path"].startswith("tests/") and not node["description"]
+    ]
+    assert not bare, f"no description: {bare}"
+
+
+def test_every_model_tests_its_key(manifest):
+    nodes = manifest["nodes"]
+    tested = {n["attached_node"] for n in nodes.values() if n.get("test_metadata", {}).get("name") == "unique"}
+    public = [n for n in nodes.values() if n["resource_type"] == "model" and not n["name"].startswith("int_")]
+    assert {n["unique_id"] for n in public} <= tested
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
+def test_compiled_sql_parses(manifest, dialect):
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "model":
+            assert sqlglot.parse_one(node["compiled_code"], read=dialect), node["name"]
