@@ -1,0 +1,150 @@
+"""Shared by the tests of python/: the real sandbox, a warehouse of one's own, and the worker as a child process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "python"))
+
+OBJECTS = [
+    ("postgres", "customers"),
+    ("postgres", "products"),
+    ("postgres", "orders"),
+    ("postgres", "order_items"),
+    ("salesforce", "accounts"),
+    ("salesforce", "contacts"),
+    ("sap", "shipments"),
+]
+OURS = ("SOURCE", "OBJECT", "DESTINATION", "PARAMS", "FULL_REFRESH", "ORCHESTRA_API_KEY", "ORCHESTRA_TASK_RUN_ID")
+
+
+@dataclass
+class Result:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        assert self.code == 0, self.stderr
+        return json.loads(self.stdout)
+
+
+@dataclass
+class Worker:
+    """Runs python/ingest.py against one warehouse folder."""
+
+    folder: Path
+    env: dict[str, str]
+    cwd: Path = ROOT
+    command: list[str] = field(default_factory=lambda: [sys.executable, str(ROOT / "python" / "ingest.py")])
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "warehouse.duckdb"
+
+    def environment(self, **env: str | None) -> dict[str, str]:
+        base = {k: v for k, v in os.environ.items() if not k.startswith("SOURCES__") and k not in OURS}
+        own = {"DUCKDB_PATH": str(self.database), "DLT_PIPELINES_DIR": str(self.folder / "pipelines")}
+        return {k: v for k, v in {**base, **self.env, **own, **env}.items() if v is not None}
+
+    def __call__(self, source: str | None = None, name: str | None = None, *flags: str, **env: str | None) -> Result:
+        chosen = [*(["--source", source] if source else []), *(["--object", name] if name else [])]
+        return self.run([*self.command, *chosen, *flags], **env)
+
+    def run(self, command: list[str], **env: str | None) -> Result:
+        done = subprocess.run(
+            command, cwd=self.cwd, env=self.environment(**env), capture_output=True, text=True, timeout=60, check=False
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def all(self, *flags: str) -> dict[tuple[str, str], Result]:
+        """Every object at the same time, as a pipeline would."""
+        with ThreadPoolExecutor(len(OBJECTS)) as pool:
+            return dict(zip(OBJECTS, pool.map(lambda pair: self(*pair, *flags), OBJECTS), strict=True))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        import duckdb
+
+        with duckdb.connect(str(self.database), read_only=True) as connection:
+            return connection.sql(sql).fetchall()
+
+
+@pytest.fixture(scope="session")
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Where bytecode is not written each child compiles two thousand modules anew; here they share a cache."""
+    return {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
+
+
+@dataclass
+class Sandbox:
+    env: dict[str, str]
+    home: Path
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "sandbox", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60,
+            check=False, env={**os.environ, **self.env, "SANDBOX_HOME": str(self.home)},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory, bytecode: dict[str, str]) -> Iterator[Sandbox]:
+    box = Sandbox(dict(bytecode), tmp_path_factory.mktemp("sandbox"))
+    modules = (
+        "dlt, dlt.destinations, dlt.destinations.impl.duckdb.duck, adbc_driver_postgresql.dbapi, sqlalchemy, httpx"
+    )
+    # The cache is filled while the systems start, and once instead of by seven workers at the same time.
+    warming = subprocess.Popen(
+        [sys.executable, "-c", f"import {modules}, simple_salesforce"], env={**os.environ, **bytecode}
+    )
+    box("up")
+    warming.wait()
+    try:
+        for line in box("env").splitlines():
+            words = shlex.split(line)
+            if words[:1] == ["export"]:
+                name, _, value = words[1].partition("=")
+                box.env[name] = value
+        yield box
+    finally:
+        box("down")
+
+
+@pytest.fixture
+def empty(sandbox: Sandbox, tmp_path: Path) -> Worker:
+    """A worker with no warehouse yet."""
+    return Worker(tmp_path, sandbox.env)
+
+
+@pytest.fixture(scope="session")
+def first_load(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Worker, dict[tuple[str, str], Result]]:
+    """All seven objects loaded at once into a new warehouse. Not to be written to: see `loaded`."""
+    worker = Worker(tmp_path_factory.mktemp("first_load"), sandbox.env)
+    return worker, worker.all()
+
+
+@pytest.fixture
+def loaded(first_load: tuple[Worker, Any], tmp_path: Path) -> Worker:
+    """A copy of the loaded warehouse to change at will, with the local pipeline folders of the first load."""
+    worker, results = first_load
+    assert {result.code for result in results.values()} == {0}
+    shutil.copytree(worker.folder, tmp_path, dirs_exist_ok=True)
+    return Worker(tmp_path, worker.env)

@@ -1,0 +1,171 @@
+"""The small parts: OData parsing and retries, the catalogue's checks, texts of errors."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import pytest
+from ingestion.catalogue import Entry, find_entry, known_sources, read_source
+from ingestion.errors import SourceError, UsageError, first_line, place, unreachable
+from ingestion.sources import sap
+from tenacity import nap
+
+METADATA = b"""<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx"><edmx:DataServices>
+<Schema Namespace="S" xmlns="http://schemas.microsoft.com/ado/2008/09/edm"><EntityType Name="ThingType">
+<Key><PropertyRef Name="Id"/></Key><Property Name="Id" Type="Edm.String"/><Property Name="Weight" Type="Edm.Decimal"
+Precision="15" Scale="3"/><Property Name="Changed" Type="Edm.DateTimeOffset"/><Property Name="Open" Type="Edm.Boolean"/>
+<Property Name="Lines" Type="Edm.Int32"/></EntityType><EntityContainer Name="C"><EntitySet Name="Things"
+EntityType="S.ThingType"/></EntityContainer></Schema></edmx:DataServices></edmx:Edmx>"""
+THINGS = Entry("sap", "things", "Things", ("Id",), "Changed", "merge", "compare_keys")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/Date(0)/", datetime(1970, 1, 1, tzinfo=UTC)),
+        ("/Date(1782864000000+0000)/", datetime(2026, 7, 1, tzinfo=UTC)),
+        ("/Date(1782864000123+0120)/", datetime(2026, 7, 1, 0, 0, 0, 123000, tzinfo=UTC)),
+        ("/Date(-86400000)/", datetime(1969, 12, 31, tzinfo=UTC)),
+    ],
+)
+def test_odata_dates_are_utc(text: str, expected: datetime) -> None:
+    assert sap.parse_date(text) == expected
+
+
+@pytest.mark.parametrize("text", ["2026-07-01", "/Date(x)/", ""])
+def test_an_odata_date_of_another_shape_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not an OData v2 date"):
+        sap.parse_date(text)
+
+
+def test_metadata_gives_the_types_and_rows_keep_them() -> None:
+    types = sap.metadata_types(METADATA, "Things")
+    assert types["Weight"] == pa.decimal128(15, 3)
+    assert sap.metadata_types(METADATA, "Nothing") == {}
+    row = {"Id": "1", "Weight": "1.5", "Changed": "/Date(0+0000)/", "Open": True, "Lines": 3, "extra": 1}
+    table = sap.to_arrow([row, {"Id": "2"}], types)
+    assert table.to_pylist()[0] == {"Id": "1", "Weight": Decimal("1.500"), "Changed": datetime(1970, 1, 1, tzinfo=UTC),
+                                    "Open": True, "Lines": 3}  # fmt: skip
+    assert table.to_pylist()[1]["Weight"] is None
+    assert table.schema.field("Changed").type == pa.timestamp("us", tz="UTC")
+
+
+def test_a_bound_is_written_as_odata_wants_it() -> None:
+    assert sap.literal(datetime(2026, 7, 1, tzinfo=UTC)) == "datetimeoffset'2026-07-01T00:00:00.000Z'"
+    assert sap.literal("O'Neil") == "'O''Neil'"
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> tuple[sap.Sap, list[httpx.Request], list[httpx.Response]]:
+    """A Sap whose answers are taken from a list, and which does not really wait."""
+    for name, value in (("URL", "http://sap.test/svc"), ("USERNAME", "u"), ("PASSWORD", "p")):
+        monkeypatch.setenv(f"SOURCES__SAP__{name}", value)
+    monkeypatch.setattr(nap.time, "sleep", lambda seconds: None)
+    requests: list[httpx.Request] = []
+    answers: list[httpx.Response] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        if not answers:
+            raise httpx.ConnectError("Connection refused")
+        response = answers.pop(0)
+        response.request = request
+        return response
+
+    source = sap.Sap()
+    source.client = httpx.Client(transport=httpx.MockTransport(answer))
+    return source, requests, answers
+
+
+def test_pages_are_followed_and_429_is_retried(served: tuple[sap.Sap, list, list]) -> None:
+    source, requests, answers = served
+    answers += [
+        httpx.Response(200, content=METADATA),
+        httpx.Response(429, headers={"Retry-After": "2"}),
+        httpx.Response(503),
+        httpx.Response(200, json={"d": {"results": [{"Id": "1"}], "__next": "Things?$skiptoken=1"}}),
+        httpx.Response(200, json={"d": {"results": [{"Id": "2"}]}}),
+    ]
+    tables = list(source.batches(THINGS, datetime(2026, 7, 1, tzinfo=UTC)))
+    assert [row["Id"] for table in tables for row in table.to_pylist()] == ["1", "2"]
+    assert "datetimeoffset'2026-07-01T00:00:00.000Z'" in requests[1].url.params["$filter"]
+    assert dict(requests[-1].url.params) == {"$skiptoken": "1"}
+
+
+def test_a_paging_circle_and_a_foreign_next_are_refused(served: tuple[sap.Sap, list, list]) -> None:
+    source, _, answers = served
+    page = {"d": {"results": [{"Id": "1"}], "__next": "Things?$skiptoken=1"}}
+    answers += [httpx.Response(200, content=METADATA)] + [httpx.Response(200, json=page) for _ in range(3)]
+    with pytest.raises(SourceError) as caught:
+        list(source.keys(THINGS))
+    assert "circle" in str(caught.value.why)
+    page["d"]["__next"] = "http://elsewhere.test/Things"
+    answers[:] = [httpx.Response(200, content=METADATA), httpx.Response(200, json=page)]
+    with pytest.raises(SourceError) as caught:
+        list(source.keys(THINGS))
+    assert "another host" in str(caught.value.why)
+
+
+def test_a_refused_connection_is_tried_three_times_only(served: tuple[sap.Sap, list, list]) -> None:
+    source, requests, _ = served
+    with pytest.raises(SourceError, match="does not answer"):
+        list(source.keys(THINGS))
+    assert len(requests) == sap.PATIENCE_REFUSED
+
+
+def test_html_instead_of_json_says_so(served: tuple[sap.Sap, list, list]) -> None:
+    source, _, answers = served
+    answers += [httpx.Response(200, content=METADATA), httpx.Response(200, text="<html>Login</html>")]
+    with pytest.raises(SourceError) as caught:
+        list(source.keys(THINGS))
+    assert "<html>Login" in str(caught.value.why)
+
+
+def test_the_catalogue_of_this_repo_is_valid() -> None:
+    assert known_sources() == ["postgres", "salesforce", "sap"]
+    assert sum(len(read_source(source)) for source in known_sources()) == 7
+
+
+GOOD = "orders: {entity: public.orders, key: [order_id], cursor: updated_at, pattern: merge, deletes: compare_keys}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (GOOD.replace("cursor:", "curser:"), "unknown key 'curser'. Did you mean cursor?"),
+        (GOOD.replace("entity: public.orders, ", ""), "missing key 'entity'"),
+        (GOOD.replace("merge", "merg"), "Did you mean merge?"),
+        (GOOD.replace("[order_id]", "order_id"), "'key' must be a list"),
+        (GOOD.replace("[order_id]", "[]"), "needs a key and a cursor"),
+        (GOOD.replace("pattern: merge", "pattern: replace"), "needs pattern merge"),
+        (GOOD.replace("}", ", columns: [order_id]}"), "columns lacks updated_at"),
+        ("orders: 1\n", "expected a mapping"),
+        ("", "expected a mapping"),
+        ("a: [", "expected"),
+    ],
+)
+def test_an_invalid_catalogue_says_what_and_where(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "shop.yml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_source("shop", tmp_path)
+    assert "shop.yml" in str(caught.value.where)
+    assert why in str(caught.value.why)
+
+
+def test_unknown_names_get_a_suggestion_and_the_list() -> None:
+    with pytest.raises(UsageError, match="Did you mean orders") as caught:
+        find_entry("postgres", "order")
+    assert "order_items" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="Did you mean postgres"):
+        find_entry("postgre", "orders")
+
+
+def test_errors_never_show_credentials_and_know_the_sandbox() -> None:
+    assert place("postgresql://user:s3cret@db.test:5432/shop?x=1") == "postgresql://db.test:5432/shop"
+    assert "s3cret" not in first_line("could not connect to postgresql://user:s3cret@db.test/shop")
+    assert unreachable("sap", "http://127.0.0.1:1/x", "refused").hint == "python -m sandbox up sap"
+    assert "sandbox" not in str(unreachable("sap", "https://sap.test/x", "refused").hint)
