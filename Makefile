@@ -63,7 +63,8 @@ $(BIN)/uv:
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11 to 3.13 with venv found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; fi
 	@echo "Making $(VENV) with $(PYTHON)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv
+	@awk '/^[a-z]/ {wanted = /^uv==/} wanted' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement $(VENV)/uv.txt
 
 $(VENV)/.demo: $(BIN)/uv $(DEMO_REQUIREMENTS)
 	@echo "Installing what the demo needs" >&2
