@@ -2,7 +2,7 @@
 
 company.json      seed, scale, and how many days of `change` every system has
 <system>.json     port, credentials, pid and process start time, whether its data is complete
-env               NAME=value lines of the systems that are up
+env               NAME=value lines, while anything is up
 lock              held by every command that writes here
 """
 

@@ -127,20 +127,22 @@ def column(name: str, types: Mapping[str, str]) -> str:
 
 
 def where(text: str, types: Mapping[str, str]) -> tuple[str, list[Any]]:
-    """SQL condition and its values for a `$filter`. Raises ODataError."""
+    """SQL condition and its values for a `$filter`; everything matches an empty one. Raises ODataError."""
+    if not text:
+        return "1", []
     parser = _Filter(text, types)
     return parser.parse(), parser.values
 
 
 def order_by(text: str, types: Mapping[str, str], key: str) -> str:
     """SQL `order by` list for a `$orderby`, made total by the key. Raises ODataError."""
-    parts = []
+    parts, direction = [], [""]
     for term in text.split(","):
         name, *direction = term.split() or [""]
         if direction not in ([], ["asc"], ["desc"]):
             raise ODataError(f"Syntax error in $orderby: '{term.strip()}'")
         parts.append(f'"{column(name, types)}" {"".join(direction)}'.strip())
-    return ", ".join([*parts, f'"{key}"'])
+    return ", ".join([*parts, f'"{key}" {"".join(direction)}'.strip()])
 
 
 def select(text: str, types: Mapping[str, str]) -> list[str]:

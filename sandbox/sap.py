@@ -81,7 +81,7 @@ class Sap:
         if denied := self.denied(request):
             return denied
         try:
-            condition, values = where(request.query_params.get("$filter") or f"{KEY} ne null", TYPES)
+            condition, values = where(request.query_params.get("$filter", ""), TYPES)
         except ODataError as error:
             return _error(400, "/IWBEP/CM_MGW_RT/021", str(error))
         return PlainTextResponse(str(self._count(condition, values)), headers=_VERSION)
@@ -114,7 +114,7 @@ class Sap:
             numbers[name] = int(text)
         left = numbers["$top"] if "$top" in options else None
         names = select(options.get("$select", "*"), TYPES)
-        condition, values = where(options.get("$filter") or f"{KEY} ne null", TYPES)
+        condition, values = where(options.get("$filter", ""), TYPES)
         content: dict[str, Any] = {}
         if options.get("$inlinecount") == "allpages":
             content["__count"] = str(self._count(condition, values))

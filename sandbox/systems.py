@@ -244,10 +244,10 @@ def _remove_data(home: Home, name: str) -> None:
 # look
 
 
-def environment(*, home: Home | None = None, only_up: bool = False) -> dict[str, str]:
+def environment(*, home: Home | None = None) -> dict[str, str]:
     """The variables under which dlt and the workers look for these systems; of every system that was up once."""
     home = home or Home()
-    known = {name: home.read(name) for name in SYSTEMS if has_data(home, name) and (not only_up or is_up(home, name))}
+    known = {name: home.read(name) for name in SYSTEMS if has_data(home, name)}
     variables = {}
     if "postgres" in known:
         variables["SOURCES__POSTGRES__CREDENTIALS"] = Postgres(home).url()
@@ -274,8 +274,9 @@ def exports(variables: dict[str, str]) -> str:
 
 
 def _write_env(home: Home) -> None:
-    variables = environment(home=home, only_up=True)
-    if variables:
+    """`.sandbox/env` exists while anything is up. It names stopped systems too: a worker then says which one is down."""
+    if any(is_up(home, name) for name in SYSTEMS):
+        variables = environment(home=home)
         home.write_text("env", "".join(f"{name}={value}\n" for name, value in variables.items()))
     else:
         (home.path / "env").unlink(missing_ok=True)
