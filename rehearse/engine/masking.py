@@ -9,6 +9,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 MASK = b"********"
@@ -68,3 +69,7 @@ class Masker:
     def text(self, value: str) -> str:
         """Mask one complete text."""
         return self._pattern.sub(MASK, value.encode()).decode() if self._pattern else value
+
+    def value(self, value: Any) -> Any:
+        """Mask every text inside a JSON value."""
+        return json.loads(self.text(json.dumps(value))) if self._pattern else value

@@ -86,9 +86,10 @@ class Runner:
         self._events: queue.SimpleQueue[Callable[[], list[d.Action]] | object] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
         self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
-        self._lock = threading.Lock()  # guards _supervisors, _running and _reported against the waiting threads
+        self._lock = threading.Lock()  # guards the dictionaries below against the waiting threads
         self._running: dict[str, d.TaskRun] = {}
         self._reported: dict[str, tuple[str, str | None]] = {}
+        self._maskers: dict[str, Masker] = {}
         self._simulated: set[str] = set()
         self._webhook: Webhook | None = None
         self._interrupts = 0
@@ -191,8 +192,11 @@ class Runner:
             time.sleep(prepared.seconds)
             return _Ended(run, start.attempt, prepared.status, prepared.message, self._kept(run, prepared.outputs))
         secrets = [self._webhook.token, *(secret_values(connection.variables()) if connection else ())]
+        masker = Masker(secrets)
+        with self._lock:
+            self._maskers[run.id] = masker
         self._supervise(run, prepared, folder, secrets)
-        return self._judge(run, start.attempt, folder, Masker(secrets))
+        return self._judge(run, start.attempt, folder, masker)
 
     def _supervise(self, run: d.TaskRun, launch: Launch, folder: Path, secrets: list[str]) -> None:
         specification = {
@@ -237,7 +241,7 @@ class Runner:
             status, message = "FAILED", message or f"exit code {ended['code']}"
         else:
             status = result.get("status") or reported or "SUCCEEDED"
-        outputs = json.loads(masker.text(json.dumps(self._kept(run, result.get("outputs", {})))))
+        outputs = self._kept(run, masker.value(result.get("outputs", {})))
         return _Ended(run, attempt, status, masker.text(message) if message else None, outputs)
 
     def _on_event(self, event: Event) -> str | None:
@@ -246,10 +250,12 @@ class Runner:
             run = self._running.get(str(event.get("task_run_id")))
             if run is None:
                 return f"no task is running with the id {event.get('task_run_id')}"
+            masker = self._maskers.get(run.id, Masker(()))
             if event.get("event_type") == "SET_OUTPUT":
-                run.outputs.update(self._kept(run, {str(event["output_name"]): event.get("output_value")}))
+                output = {str(event["output_name"]): masker.value(event.get("output_value"))}
+                run.outputs.update(self._kept(run, output))
             elif event.get("event_type") == "UPDATE_STATUS" and event.get("status") in _REPORTABLE:
-                self._reported[run.id] = (str(event["status"]), event.get("message"))
+                self._reported[run.id] = (str(event["status"]), masker.value(event.get("message")))
         return None
 
     def _kept(self, run: d.TaskRun, outputs: dict[str, Any]) -> dict[str, Any]:

@@ -187,7 +187,36 @@ def test_any_text_parses_or_raises_our_error(text: str) -> None:
     assert 0 <= offset <= len(text)
 
 
-TOKENS = ["inputs", ".", "n", "[", "]", "'a'", "0", "==", "in", "and", "not", "(", ")", "all", "any", "len", "-", "tasks", "task_groups", "'G1'", "'q'", "status", "outputs", "None", "is", "or", ",", "str"]
+TOKENS = [
+    "inputs",
+    ".",
+    "n",
+    "[",
+    "]",
+    "'a'",
+    "0",
+    "==",
+    "in",
+    "and",
+    "not",
+    "(",
+    ")",
+    "all",
+    "any",
+    "len",
+    "-",
+    "tasks",
+    "task_groups",
+    "'G1'",
+    "'q'",
+    "status",
+    "outputs",
+    "None",
+    "is",
+    "or",
+    ",",
+    "str",
+]
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=12))

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from rehearse.jobs.base import JobError
+from rehearse.jobs.dbt_core import split_commands
+from rehearse.jobs.sql_host import judge
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("dbt build", [["build"]]),
+        ("dbt deps; dbt build;", [["deps"], ["build"]]),
+        ("dbt build\n--select models\n;", [["build", "--select", "models"]]),
+        ("dbt deps\ndbt seed", [["deps"], ["seed"]]),
+        ("dbt run --vars '{a: \"x;y\"}'", [["run", "--vars", '{a: "x;y"}']]),
+    ],
+)
+def test_dbt_commands_are_split(text: str, commands: list[list[str]]) -> None:
+    assert split_commands(text) == commands
+
+
+@pytest.mark.parametrize("text", ["", ";", "rm -rf /", "dbt build; rm x", "dbt run 'open"])
+def test_what_is_not_a_dbt_command_is_refused(text: str) -> None:
+    with pytest.raises(JobError):
+        split_commands(text)
+
+
+@pytest.mark.parametrize(
+    ("measured", "error", "warn", "status"),
+    [(10, "> 5", "> 8", "FAILED"), (7, "> 10", "> 5", "WARNING"), (0, "> 0", "> 0", "SUCCEEDED"),
+     (2, "= 1", "= 3", "SUCCEEDED"), (0, "> 1000000", "= 0", "WARNING"), (0, "<1", "> 0", "FAILED")],
+)  # fmt: skip
+def test_thresholds_as_documented(measured: float, error: str, warn: str, status: str) -> None:
+    assert judge(measured, error, warn)[0] == status
