@@ -101,7 +101,7 @@ def _row_counts(path: Path) -> dict[str, int]:
     with duckdb.connect(str(path), read_only=True) as connection:
         names = connection.execute(
             "select table_schema || '.' || table_name from information_schema.tables "
-            "where (table_schema like 'raw\\_%' escape '\\' or table_schema = ?) and table_name not like '\\_dlt\\_%' escape '\\'",
+            "where (starts_with(table_schema, 'raw_') or table_schema = ?) and not starts_with(table_name, '_dlt_')",
             [MARTS],
         ).fetchall()
         return {name: connection.execute(f"select count(*) from {name}").fetchone()[0] for (name,) in names}  # type: ignore[index]

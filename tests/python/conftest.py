@@ -123,7 +123,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, bytecode: dict[str, str]) 
                 box.env[name] = value
         yield box
     finally:
-        box("down")
+        box("reset")
 
 
 @pytest.fixture

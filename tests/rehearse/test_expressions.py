@@ -87,7 +87,8 @@ VALUES: list[tuple[int, str, Any]] = [
     (51, "task_groups['G3'].all().status in ['SUCCEEDED', 'SKIPPED']", True),
     (52, "task_groups['G2'].all().status == 'COMPLETED'", True),
     (54, "task_groups['G3'].all().status == 'SUCCEEDED' and env.ENV_NAME == 'Production' or env.ENV_NAME == 'Staging'", True),
-    (55, "task_groups['G4'].all().status == 'COMPLETED' and tasks['q'].TASK_RUN_ID != ORCHESTRA.TASK_RUN_ID and 2 in [1,2,3]", True),
+    (55, "task_groups['G4'].all().status == 'COMPLETED' and tasks['q'].TASK_RUN_ID != ORCHESTRA.TASK_RUN_ID "
+         "and 2 in [1,2,3]", True),
     (56, "MATRIX.tbl['SCHEMA_NAME']", "PUBLIC"),
     (56, "matrix.tbl.SCHEMA_NAME", "PUBLIC"),
     (61, "str(inputs.flag) == 'True'", True),

@@ -93,7 +93,8 @@ def test_camel_case_and_merge_keys_and_anchors_are_understood() -> None:
     text = GOOD.replace("depends_on: [first]", "dependsOn: [first]").replace(
         "parameters:\n          command", "parameters: &p\n          command"
     )
-    text += "      three:\n        integration: PYTHON\n        integration_job: PYTHON_EXECUTE_SCRIPT\n        parameters: {<<: *p}\n"
+    three = "integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT, parameters: {<<: *p}"
+    text += f"      three: {{{three}}}\n"
     assert problems(text) == []
 
 
