@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import ROOT, Sandbox, Worker
+from ingest_harness import ROOT, Sandbox, Worker
 
 # The place where the worker dies by SIGKILL, as `module:attribute` of dlt.
 CRASH = """

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from conftest import OBJECTS, Result, Sandbox, Worker
+from ingest_harness import OBJECTS, Result, Sandbox, Worker
 
 KEYS = {
     ("postgres", "customers"): ("customer_id", "updated_at"),
