@@ -20,7 +20,20 @@ from rehearse.errors import BindingError
 
 FILE = "rehearse.toml"
 MODES = ("local", "stub")
-_KEYS = {"integration", "default", "mode", "env", "env_file", "url", "path", "status", "outputs", "message", "seconds"}
+_KEYS = {
+    "integration",
+    "default",
+    "mode",
+    "env",
+    "env_file",
+    "url",
+    "path",
+    "status",
+    "outputs",
+    "message",
+    "seconds",
+    "hint",
+}
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
 
@@ -41,11 +54,18 @@ class Connection:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
-        """The variables that this connection gives to its tasks. Raises BindingError for a file others can read."""
+        """The variables that this connection gives to its tasks.
+
+        Raises BindingError for an `env_file` that others can read, or that is missing while the process environment has
+        none of the variables either.
+        """
         found = _read_env_file(self.env_file) if self.env_file else {}
         for name, value in os.environ.items():
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.env):
                 found[name] = value
+        if self.env_file and not found and not self.env_file.exists():
+            file = os.path.relpath(self.env_file)
+            raise BindingError(f"connection '{self.id}' reads {file}, which does not exist", self.fields.get("hint"))
         return found
 
     def get(self, name: str) -> str | None:
@@ -56,8 +76,8 @@ class Connection:
         try:
             return _substitute(str(value), {**self.variables(), **os.environ})
         except KeyError as e:
-            looked = f"the environment or {self.env_file}" if self.env_file else "the environment"
-            hint = "start the example company first: python -m sandbox up" if self.env_file else f"export {e.args[0]}"
+            looked = f"the environment or {os.path.relpath(self.env_file)}" if self.env_file else "the environment"
+            hint = self.fields.get("hint", f"export {e.args[0]}")
             raise BindingError(f"connection '{self.id}' needs {e.args[0]}, which is not in {looked}", hint) from e
 
 

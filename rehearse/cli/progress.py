@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.live import Live
 from rich.spinner import Spinner
@@ -47,7 +48,7 @@ class Lines:
     def cancelling(self, running: int) -> None:
         talk.print(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome, plan: Plan) -> None:
         counts: dict[str, int] = {}
         for run in outcome.tasks:
             counts[run.status] = counts.get(run.status, 0) + 1
@@ -56,12 +57,20 @@ class Lines:
         talk.print(Text.assemble((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}"))
         if outcome.simulated:
             talk.print(f"simulated, not run: {', '.join(sorted(outcome.simulated))}", style="yellow", markup=False)
+        for alert in plan.alerts:
+            if outcome.status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
+                sinks = ", ".join(
+                    f"{d.integration} {d.destination or d.connection_id or ''}".strip() for d in alert.destinations
+                )
+                talk.print(
+                    f"alert, not sent from this machine: '{alert.name}' to {sinks}", style="yellow", markup=False
+                )
 
     def _line(self, run: TaskRun, took: str) -> None:
         clock = f"{datetime.now(UTC):%H:%M:%SZ}"
         mark = MARKS.get(run.status, "·")
         attempt = f" attempt {run.attempt}" if run.attempt > 1 or run.status == "QUEUED" else ""
-        message = f"  {run.message.splitlines()[0]}" if run.message else ""
+        message = f"  {run.message.splitlines()[0]}" if run.message else _figures(run.outputs)
         style = STYLES.get(run.status, "")
         status = Text(f"{mark} {run.status:<9} ", style)
         talk.print(
@@ -88,6 +97,12 @@ class Lines:
             labels = [label for label, _ in self._running.values()]
             shown = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
             self._live.update(Spinner("dots", Text(shown, "cyan")) if labels else Text(""))
+
+
+def _figures(outputs: dict[str, Any]) -> str:
+    """The numbers among a task's outputs: how many rows, above all."""
+    numbers = [f"{name}={value:,}" for name, value in outputs.items() if isinstance(value, (int, float))]
+    return f"  {' '.join(numbers[:4])}" if numbers else ""
 
 
 def _printable(line: str) -> str:

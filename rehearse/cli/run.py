@@ -36,7 +36,7 @@ def run(
         show_problem(warning)
     with make_progress(Path.cwd()) as progress:
         outcome = Runner(made, bindings, progress, workers).run()
-        progress.ended(outcome)
+        progress.ended(outcome, made)
     if as_json:
         print_json(_as_dict(outcome))
     raise typer.Exit({"CANCELLED": 130, "FAILED": 1}.get(outcome.status, 0))

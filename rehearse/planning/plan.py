@@ -10,7 +10,7 @@ from typing import Any
 
 from rehearse.errors import ExpressionError
 from rehearse.language.evaluation import Scope, resolve
-from rehearse.language.model import Configuration, TaskGroupModel, TaskModel
+from rehearse.language.model import Alert, Configuration, TaskGroupModel, TaskModel
 from rehearse.language.validation import LoadedPipeline
 from rehearse.planning.inputs import resolve_inputs
 
@@ -71,6 +71,7 @@ class Plan:
     inputs: dict[str, Any]
     created_at: datetime
     groups: tuple[PlannedGroup, ...]
+    alerts: tuple[Alert, ...] = ()
 
     @property
     def tasks(self) -> list[PlannedTask]:
@@ -87,7 +88,8 @@ def make_plan(
     defaults = pipeline.configuration or Configuration()
     groups = tuple(_group(node_id, node, defaults, scope) for node_id, node in pipeline.groups().items())
     return Plan(
-        loaded.file, loaded.alias, pipeline.name, loaded.text, environment, dict(env), inputs, now, groups
+        loaded.file, loaded.alias, pipeline.name, loaded.text, environment, dict(env), inputs, now, groups,
+        tuple(pipeline.alerts),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ N = 1
 integration = "POSTGRES"
 default = true
 env_file = "secrets.env"
+hint = "make up"
 url = "postgresql://${USER_NAME:-app}:${SHOP_PASSWORD}@h/db"
 """
 
@@ -25,9 +26,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def secrets(folder: Path, mode: int = 0o600) -> None:
+def secrets(folder: Path, mode: int = 0o600, text: str = "# comment\nSHOP_PASSWORD=from=file\n") -> None:
     path = folder / "secrets.env"
-    path.write_text("# comment\nSHOP_PASSWORD=from=file\n")
+    path.write_text(text)
     path.chmod(mode)
 
 
@@ -40,8 +41,13 @@ def test_variables_come_from_the_file_and_the_process_wins(folder: Path, monkeyp
 
 
 def test_a_missing_variable_names_itself_and_where_we_looked(folder: Path) -> None:
+    shop = load_bindings(folder).connections["shop"]
+    with pytest.raises(BindingError, match=r"'shop' reads .*secrets.env, which does not exist") as caught:
+        shop.get("url")
+    assert caught.value.hint == "make up"
+    secrets(folder, text="OTHER=1")
     with pytest.raises(BindingError, match=r"'shop' needs SHOP_PASSWORD, .*secrets.env"):
-        load_bindings(folder).connections["shop"].get("url")
+        shop.get("url")
 
 
 def test_a_secrets_file_that_others_can_read_is_refused(folder: Path) -> None:
