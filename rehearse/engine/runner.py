@@ -6,6 +6,7 @@ happens reaches the loop as an event on one queue.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import queue
@@ -35,7 +36,7 @@ from rehearse.store.records import Store, timestamp
 
 GRACE_SECONDS = 10.0
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
-_UNSAFE = re.compile(r"[^\w.=-]+")
+_UNSAFE = re.compile(r"[^\w.=@-]+|^\.+")
 _REPORTABLE = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
 
 
@@ -81,6 +82,7 @@ class Runner:
         self.run_id = str(uuid4())
         self.machine = d.Machine(plan, self.run_id, _now, lambda: str(uuid4()))
         state = bindings.root / ".rehearse"
+        state.mkdir(mode=0o700, exist_ok=True)  # logs are for the owner's eyes
         self.folder = state / "runs" / f"{_now():%Y%m%dT%H%M%S}-{self.run_id[:8]}"
         self.store = Store(state / "rehearse.db")
         self._events: queue.SimpleQueue[Callable[[], list[d.Action]] | object] = queue.SimpleQueue()
@@ -90,6 +92,7 @@ class Runner:
         self._running: dict[str, d.TaskRun] = {}
         self._reported: dict[str, tuple[str, str | None]] = {}
         self._maskers: dict[str, Masker] = {}
+        self._interrupted: set[str] = set()
         self._simulated: set[str] = set()
         self._webhook: Webhook | None = None
         self._interrupts = 0
@@ -112,7 +115,7 @@ class Runner:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            self._signal_all(signal.SIGTERM)
+            self._kill_all()  # nothing is left to kill unless this loop failed
             self._pool.shutdown(wait=True)
             self._webhook.close()
             self.store.end_run(self.run_id, self._finished or "FAILED", _now())
@@ -128,7 +131,7 @@ class Runner:
                 self.progress.cancelling(len(self._running))
                 self._do(self.machine.cancel())
             else:
-                self._signal_all(signal.SIGTERM)
+                self._kill_all()
         elif isinstance(event, _Ended):
             with self._lock:
                 self._running.pop(event.run.id, None)
@@ -149,7 +152,7 @@ class Runner:
                     self._running[action.run.id] = action.run
                 self._pool.submit(self._attempt, action)
             elif isinstance(action, d.Stop):
-                self._signal(action.run.id, signal.SIGINT)
+                self._interrupt(action.run.id)
             elif isinstance(action, d.Retry):
                 timer = threading.Timer(action.after_seconds, self._events.put, [action.run])
                 timer.daemon = True
@@ -203,17 +206,13 @@ class Runner:
             "steps": [{"argv": _resolved(step), "env": step.env, "cwd": str(step.cwd)} for step in launch.steps],
             "folder": str(folder), "secrets": secrets, "timeout": run.task.timeout_seconds, "grace": GRACE_SECONDS,
         }  # fmt: skip
-        supervisor = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_SUPERVISOR)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+        supervisor = _start_supervisor()
         with self._lock:
             self._supervisors[run.id] = supervisor
+        if run.status == "CANCELLING":  # the Stop may have come before there was anything to signal
+            self._interrupt(run.id)
         try:
             supervisor.communicate(json.dumps(specification).encode())
-            if run.status == "CANCELLING":  # the Stop came before there was anything to signal
-                self._signal(run.id, signal.SIGINT)
-            supervisor.wait()
         finally:
             with self._lock:
                 self._supervisors.pop(run.id, None)
@@ -263,18 +262,24 @@ class Runner:
 
     # Processes, files, records
 
-    def _signal(self, run_id: str, number: int) -> None:
+    def _interrupt(self, run_id: str) -> None:
+        """Ask a task to stop, once: a second request means that it is to be killed."""
         with self._lock:
             supervisor = self._supervisors.get(run_id)
-            if supervisor is not None and supervisor.poll() is None:
-                supervisor.send_signal(number)
+            if supervisor is not None and run_id not in self._interrupted:
+                self._interrupted.add(run_id)
+                supervisor.send_signal(signal.SIGINT)
 
-    def _signal_all(self, number: int) -> None:
-        for run_id in list(self._supervisors):
-            self._signal(run_id, number)
+    def _kill_all(self) -> None:
+        with self._lock:
+            for supervisor in self._supervisors.values():
+                # Two requests, because the first one only asks. Popen knows when the process is gone.
+                supervisor.send_signal(signal.SIGINT)
+                supervisor.send_signal(signal.SIGTERM)
 
     def _attempt_folder(self, run: d.TaskRun) -> Path:
-        return self.folder / _UNSAFE.sub("_", run.label) / str(run.attempt)
+        key = run.iteration.key
+        return self.folder / _file_name(run.task.id if key is None else f"{run.task.id}@{key}") / str(run.attempt)
 
     def _log(self, run: d.TaskRun) -> Path | None:
         path = self._attempt_folder(run) / "log"
@@ -306,6 +311,24 @@ def _now() -> datetime:
 def _resolved(step: Step) -> list[str]:
     """`python` is the interpreter of this environment; other programs are found on the step's PATH."""
     return [sys.executable, *step.argv[1:]] if step.argv[0] == "python" else step.argv
+
+
+def _start_supervisor() -> subprocess.Popen[bytes]:
+    """The signals are blocked until the supervisor can handle them, so that none can kill it at its start."""
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_SUPERVISOR)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _file_name(label: str) -> str:
+    """A short name that is safe in a path and a shell; a digest keeps two labels apart that would look the same."""
+    safe = _UNSAFE.sub("_", label)[:80]
+    return safe if safe == label else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def _point_latest(folder: Path) -> None:

@@ -40,6 +40,13 @@ def _kill(group: int, number: int) -> None:
         pass
 
 
+def _write(log: int, data: bytes) -> None:
+    try:
+        os.write(log, data)
+    except OSError:
+        pass  # a full disk costs lines of the log, not the task
+
+
 class _Clock:
     """Decides which signal is due: none, a polite one, or SIGKILL."""
 
@@ -86,7 +93,7 @@ def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wak
             if pipe in ready:
                 chunk = os.read(pipe, 65536)
                 open_pipe = bool(chunk)
-                os.write(log, masker.feed(chunk))
+                _write(log, masker.feed(chunk))
         number = clock.due()
         if number is not None:
             _kill(child.pid, number)
@@ -98,18 +105,19 @@ def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wak
             _kill(child.pid, signal.SIGKILL)  # what the task left behind in its session ends with it
             drain_until = time.monotonic() + 1
         if not open_pipe or time.monotonic() > drain_until:
-            os.write(log, masker.flush())
+            _write(log, masker.flush())
             return child.returncode
 
 
 def main() -> None:
-    spec = json.load(sys.stdin)
-    folder = spec["folder"]
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])  # the engine blocked them for our start
+    spec = json.load(sys.stdin)
+    folder = spec["folder"]
     clock = _Clock(spec["timeout"], spec["grace"])
     masker = Masker(spec["secrets"])
     log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

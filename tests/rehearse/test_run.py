@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from rehearse.engine.runner import _file_name
+
 MARKER = "rehearse-test-sleeper"
 
 
@@ -176,3 +178,12 @@ def test_a_misspelt_file_name_gets_a_suggestion(bin_dir: Path, tmp_path: Path) -
     write(tmp_path, "pass")
     done = subprocess.run([bin_dir / "rehearse", "run", "q.yml"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and "did you mean p.yml?" in done.stderr
+
+
+def test_labels_that_look_alike_get_folders_of_their_own() -> None:
+    names = {
+        _file_name(label)
+        for label in ("load@a/b", "load@a_b", "load@a b", "load@..", "..", "load@" + "x" * 500, "load@" + "x" * 501)
+    }
+    assert len(names) == 7 and all(len(name) < 100 and "/" not in name and not name.startswith(".") for name in names)
+    assert _file_name("load_table@postgres.orders") == "load_table@postgres.orders"
