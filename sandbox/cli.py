@@ -134,7 +134,10 @@ def _change_table(result: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being terminated tidies up like Ctrl-C
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.default_int_handler
+        )  # being terminated, or losing the terminal, tidies up like Ctrl-C
     try:
         app()
     except SandboxError as error:

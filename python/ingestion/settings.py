@@ -19,6 +19,6 @@ def read(source: str, required: tuple[str, ...], optional: tuple[str, ...] = ())
         raise ConfigError(
             f"{source} is not configured: {names} missing",
             where=f"neither in the environment nor in .dlt/secrets.toml ([sources.{source}] {', '.join(missing)})",
-            hint='eval "$(python -m sandbox env)"',
+            hint='for the example company: python -m sandbox up; eval "$(python -m sandbox env)"',
         )
     return values

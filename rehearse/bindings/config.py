@@ -20,6 +20,7 @@ from rehearse.errors import BindingError
 
 FILE = "rehearse.toml"
 MODES = ("local", "stub")
+_STATUSES = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
 _KEYS = {
     "integration",
     "default",
@@ -33,6 +34,7 @@ _KEYS = {
     "message",
     "seconds",
     "hint",
+    "paths",
 }
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -51,6 +53,7 @@ class Connection:
     default: bool = False
     env: tuple[str, ...] = ()
     env_file: Path | None = None
+    root: Path = Path()
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
@@ -66,7 +69,14 @@ class Connection:
         if self.env_file and not found and not self.env_file.exists():
             file = os.path.relpath(self.env_file)
             raise BindingError(f"connection '{self.id}' reads {file}, which does not exist", self.fields.get("hint"))
+        for name in self.fields.get("paths", ()):
+            if found.get(name):
+                found[name] = str(self.root / found[name])  # tasks run in other folders than the caller
         return found
+
+    def known_values(self) -> dict[str, str]:
+        """Everything that must be looked through for secrets: the variables, and the URL that they make up."""
+        return self.variables() | {"URL": self.get("url") or ""}
 
     def get(self, name: str) -> str | None:
         """A field with its variables looked up. Raises BindingError naming the missing one and where we looked."""
@@ -138,6 +148,10 @@ def load_bindings(root: Path) -> Bindings:
         raise BindingError(
             f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID]"
         )
+    for table in ("environments", "connections"):
+        for name, entry in content.get(table, {}).items():
+            if not isinstance(entry, dict):
+                raise BindingError(f"{path}: [{table}] {name} must be a table", f"write [{table}.{name}]")
     connections = {cid: _connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
     return Bindings(root, content.get("environments", {}), connections)
 
@@ -148,12 +162,16 @@ def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Con
         if key not in _KEYS:
             close = difflib.get_close_matches(key, _KEYS, 1)
             raise BindingError(f"{where}: unknown key '{key}'", f"did you mean '{close[0]}'?" if close else None)
+    _check_types(where, entry)
     if "integration" not in entry:
         raise BindingError(f"{where}: 'integration' is missing", 'for example: integration = "POSTGRES"')
     mode = entry.get("mode", "local")
     if mode not in MODES:
         raise BindingError(f"{where}: mode '{mode}' is not known", f"one of {', '.join(MODES)}")
-    env_file = path.parent / _substitute(entry["env_file"], os.environ) if "env_file" in entry else None
+    try:
+        env_file = path.parent / _substitute(entry["env_file"], os.environ) if "env_file" in entry else None
+    except KeyError as e:
+        raise BindingError(f"{where}: env_file needs the variable {e.args[0]}", "write ${NAME:-default}") from e
     fields = {k: v for k, v in entry.items() if k not in ("integration", "mode", "default", "env", "env_file")}
     return Connection(
         connection_id,
@@ -162,8 +180,30 @@ def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Con
         bool(entry.get("default")),
         tuple(entry.get("env", ())),
         env_file,
+        path.parent,
         fields,
     )
+
+
+def _check_types(where: str, entry: Mapping[str, Any]) -> None:
+    for key, value in entry.items():
+        if key in ("env", "paths"):
+            fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"
+        elif key == "outputs":
+            fits, wanted = isinstance(value, dict), "a table"
+        elif key == "default":
+            fits, wanted = isinstance(value, bool), "true or false"
+        elif key == "seconds":
+            fits, wanted = (
+                isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0,
+                "a number from 0 on",
+            )
+        elif key == "status":
+            fits, wanted = value in _STATUSES, f"one of {', '.join(_STATUSES)}"
+        else:
+            fits, wanted = isinstance(value, str), "text"
+        if not fits:
+            raise BindingError(f"{where}: '{key}' must be {wanted}, not {value!r}")
 
 
 def _substitute(text: str, known: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -54,3 +55,9 @@ def main() -> None:
         sys.exit(e.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as e:
+        if os.environ.get("REHEARSE_DEBUG"):
+            raise
+        print(f"error: internal error: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}", file=sys.stderr)
+        print("  REHEARSE_DEBUG=1 shows the traceback, which we would like to see", file=sys.stderr)
+        sys.exit(3)

@@ -34,7 +34,7 @@ class Lines:
 
     def changed(self, run: TaskRun, log: Path | None) -> None:
         if run.status in ("RUNNING", "CANCELLING"):
-            self._running.setdefault(run.id, (run.label, time.monotonic()))
+            self._running.setdefault(run.id, (_printable(run.label), time.monotonic()))
             if self._live is None and run.status == "RUNNING":
                 self._line(run, "")
         else:
@@ -56,7 +56,9 @@ class Lines:
         style = STYLES.get(outcome.status, "")
         talk.print(Text.assemble((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}"))
         if outcome.simulated:
-            talk.print(f"simulated, not run: {', '.join(sorted(outcome.simulated))}", style="yellow", markup=False)
+            talk.print(
+                f"simulated, not run: {_printable(', '.join(sorted(outcome.simulated)))}", style="yellow", markup=False
+            )
         for alert in plan.alerts:
             if outcome.status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
                 sinks = ", ".join(
@@ -70,12 +72,16 @@ class Lines:
         clock = f"{datetime.now(UTC):%H:%M:%SZ}"
         mark = MARKS.get(run.status, "·")
         attempt = f" attempt {run.attempt}" if run.attempt > 1 or run.status == "QUEUED" else ""
-        message = f"  {run.message.splitlines()[0]}" if run.message else _figures(run.outputs)
+        message = f"  {_printable(run.message.splitlines()[0])}" if run.message else _figures(run.outputs)
         style = STYLES.get(run.status, "")
         status = Text(f"{mark} {run.status:<9} ", style)
         talk.print(
             Text.assemble(
-                (f"{clock} ", "dim"), status, f"{run.label}{attempt}", (f"  {took}" if took else "", "dim"), message
+                (f"{clock} ", "dim"),
+                status,
+                f"{_printable(run.label)}{attempt}",
+                (f"  {took}" if took else "", "dim"),
+                message,
             )
         )
 

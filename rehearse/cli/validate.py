@@ -22,8 +22,8 @@ def validate(
 
     files: list[Path] = []
     for path in paths or [Path("orchestra")]:
-        found = sorted(p for p in path.rglob("*") if p.suffix in (".yml", ".yaml", ".oml")) if path.is_dir() else [path]
-        if not found or not all(p.is_file() for p in found):
+        found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if _is_pipeline(p))
+        if not found:
             raise UsageError(f"there is no pipeline at {path}", "name a .yml file or a folder that has some")
         files += found
     problems = [problem for file in files for problem in check(read_document(file))[1]]
@@ -36,3 +36,8 @@ def validate(
         verdict = f"{errors} error(s)" if errors else "valid"
         talk.print(f"{len(files)} file(s): {verdict}, {len(problems) - errors} warning(s)")
     raise typer.Exit(2 if errors else 0)
+
+
+def _is_pipeline(path: Path) -> bool:
+    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
+    return path.suffix in (".yml", ".yaml", ".oml") and not hidden and path.is_file()

@@ -6,10 +6,11 @@ the size of the run, because a matrix may have ten thousand iterations.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from rehearse.errors import ExpressionError
@@ -52,7 +53,6 @@ class Iteration:
     item: Any = None
     runs: dict[str, TaskRun] = field(default_factory=dict)
     unfinished: int = 0
-    closed: bool = False
 
 
 @dataclass(eq=False)
@@ -62,7 +62,6 @@ class GroupState:
     iterations: list[Iteration] = field(default_factory=list)
     queue: deque[Iteration] = field(default_factory=deque)
     unfinished: int = 0
-    closed: bool = False
 
     @property
     def runs(self) -> Iterator[TaskRun]:
@@ -116,6 +115,8 @@ class Machine:
         self._now = now
         self._new_id = new_id
         self._actions: list[Action] = []
+        # What is still to be decided. A queue instead of calls, so that a long chain of skips needs no deep stack.
+        self._due: deque[Callable[[], None]] = deque()
         self.groups = {group.id: GroupState(group, len(group.depends_on)) for group in plan.groups}
         self._dependents: dict[str, list[GroupState]] = {group_id: [] for group_id in self.groups}
         self._home: dict[str, str] = {}  # task id, folded -> group id
@@ -137,12 +138,23 @@ class Machine:
         if not self.groups:
             self._finish()
         roots = [state for state in self.groups.values() if state.waiting_for == 0]
-        for state in roots:  # found first: deciding one may end it at once and so release others
-            self._decide_group(state)
+        self._due += [partial(self._decide_group, state) for state in roots]
+        return self._take()
+
+    def running(self, run: TaskRun) -> list[Action]:
+        """A worker took up the attempt."""
+        if run.status == "QUEUED":
+            run.status = "RUNNING"
+            run.started_at = run.started_at or self._now()
+            self._actions.append(Changed(run))
         return self._take()
 
     def ended(self, run: TaskRun, status: str, message: str | None, outputs: Mapping[str, Any]) -> list[Action]:
         """An attempt ended as SUCCEEDED, WARNING, FAILED or CANCELLED."""
+        if run.terminal:  # cancelled while it waited for a worker
+            return self._take()
+        if status not in TERMINAL:
+            status, message = "FAILED", f"it ended with the unknown status '{status}'"
         run.outputs.update(outputs)
         run.message = message
         if status == "FAILED" and run.attempt <= run.task.retries and not self.cancelled:
@@ -163,6 +175,7 @@ class Machine:
         """Running tasks are stopped, the others are CANCELLED at once, and nothing is decided any more."""
         self.cancelled = True
         self.status = "CANCELLING"
+        self._due.clear()
         for state in self.groups.values():
             state.queue.clear()
         for run in self.runs:
@@ -198,13 +211,15 @@ class Machine:
     def _expand(self, state: GroupState, items: list[Any]) -> None:
         state.iterations.clear()
         state.unfinished = 0
+        keys: Counter[str] = Counter()
         for item in items:
-            self._instantiate(state, item_key(item), item)
+            key = item_key(item)
+            keys[key] += 1
+            self._instantiate(state, key if keys[key] == 1 else f"{key}#{keys[key]}", item)
         assert state.plan.matrix is not None
         limit = state.plan.matrix.max_parallel or len(items)
         state.queue.extend(state.iterations[limit:])
-        for iteration in state.iterations[:limit]:
-            self._start_iteration(iteration)
+        self._due += [partial(self._start_iteration, iteration) for iteration in state.iterations[:limit]]
 
     def _instantiate(self, state: GroupState, key: str | None, item: Any) -> None:
         iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks))
@@ -214,23 +229,18 @@ class Machine:
         state.unfinished += 1
 
     def _end_all(self, state: GroupState, status: str, message: str | None) -> None:
-        for iteration in state.iterations:
-            self._end_iteration(iteration, status, message)
-
-    def _end_iteration(self, iteration: Iteration, status: str, message: str | None) -> None:
-        """End an iteration of which nothing was started; its tasks get no chance of their own."""
-        for run in iteration.runs.values():
+        """End a group of which nothing was started; its tasks get no chance of their own."""
+        for run in state.runs:
             self._record(run, status, message)
-        iteration.closed = True
-        self._close_iteration(iteration)
+        self._close_group(state)
 
     def _close_group(self, state: GroupState) -> None:
         self._open_groups -= 1
         for dependent in self._dependents[state.plan.id]:
             dependent.waiting_for -= 1
-            if dependent.waiting_for == 0 and not self.cancelled:
-                self._decide_group(dependent)
-        if self._open_groups == 0 and self.status in ("RUNNING", "CANCELLING"):
+            if dependent.waiting_for == 0:
+                self._due.append(partial(self._decide_group, dependent))
+        if self._open_groups == 0:
             self._finish()
 
     # Iterations and tasks
@@ -238,7 +248,7 @@ class Machine:
     def _start_iteration(self, iteration: Iteration) -> None:
         for run in iteration.runs.values():
             if not run.task.depends_on:
-                self._decide_task(run)
+                self._due.append(partial(self._decide_task, run))
 
     def _decide_task(self, run: TaskRun) -> None:
         upstream = [run.iteration.runs[task_id] for task_id in run.task.depends_on]
@@ -257,7 +267,6 @@ class Machine:
     def _begin(self, run: TaskRun) -> None:
         run.attempt += 1
         run.message = None
-        run.started_at = run.started_at or self._now()
         try:
             scope = self._scope(run)
             run.name = to_text(resolve(run.task.name, scope))
@@ -267,8 +276,8 @@ class Machine:
             hint = f" ({e.hint})" if e.hint else ""
             self._end(run, "FAILED", f"parameters: {e}{hint}")
             return
-        run.status = "RUNNING"
-        self._actions += [Changed(run), Start(run, run.attempt, parameters, connection)]
+        run.status = "QUEUED"
+        self._actions.append(Start(run, run.attempt, parameters, connection))
 
     def _record(self, run: TaskRun, status: str, message: str | None) -> None:
         if status == "FAILED" and run.task.treat_failure_as_warning:
@@ -281,13 +290,11 @@ class Machine:
         self._record(run, status, message)
         iteration = run.iteration
         iteration.unfinished -= 1
-        if not self.cancelled:
-            for other in iteration.runs.values():
-                waiting = other.status == "CREATED" and run.task.id in other.task.depends_on
-                if waiting and all(iteration.runs[task_id].terminal for task_id in other.task.depends_on):
-                    self._decide_task(other)
-        if iteration.unfinished == 0 and not iteration.closed:  # deciding a successor may have closed it already
-            iteration.closed = True
+        for other in iteration.runs.values():
+            waiting = other.status == "CREATED" and run.task.id in other.task.depends_on
+            if waiting and all(iteration.runs[task_id].terminal for task_id in other.task.depends_on):
+                self._due.append(partial(self._decide_task, other))
+        if iteration.unfinished == 0:
             self._close_iteration(iteration)
 
     def _close_iteration(self, iteration: Iteration) -> None:
@@ -295,15 +302,15 @@ class Machine:
         state.unfinished -= 1
         matrix = state.plan.matrix
         failed = any(run.status == "FAILED" for run in iteration.runs.values())
-        if failed and state.queue and matrix is not None and not matrix.continue_on_error:
-            waiting = list(state.queue)
+        if failed and matrix is not None and not matrix.continue_on_error:
+            for later in state.queue:
+                for run in later.runs.values():
+                    self._record(run, "SKIPPED", "an earlier iteration failed")
+            state.unfinished -= len(state.queue)
             state.queue.clear()
-            for later in waiting:
-                self._end_iteration(later, "SKIPPED", "an earlier iteration failed")
         if state.queue:
-            self._start_iteration(state.queue.popleft())
-        if state.unfinished == 0 and not state.closed:
-            state.closed = True
+            self._due.append(partial(self._start_iteration, state.queue.popleft()))
+        if state.unfinished == 0:
             self._close_group(state)
 
     # Evaluation
@@ -355,6 +362,8 @@ class Machine:
         self._actions.append(Finish(self.status))
 
     def _take(self) -> list[Action]:
+        while self._due and not self.cancelled:
+            self._due.popleft()()
         actions, self._actions = self._actions, []
         return actions
 

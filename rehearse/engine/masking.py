@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
 
 MASK = b"********"
 SHORTEST = 8
@@ -35,11 +36,13 @@ def secret_values(variables: Mapping[str, str]) -> list[str]:
 def _forms(value: str) -> Iterable[bytes]:
     raw = value.encode()
     yield raw
-    yield quote(value, safe="").encode()
-    yield json.dumps(value)[1:-1].encode()
-    for shift in range(3):  # base64 looks different for each of the three alignments
-        text = base64.b64encode(b"\0" * shift + raw)
-        yield text[(0, 2, 3)[shift] : len(text) - 4 if (len(raw) + shift) % 3 else None]
+    for text in (quote(value, safe=""), quote(value), quote_plus(value), repr(value)[1:-1], shlex.quote(value),
+                 json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], raw.hex()):  # fmt: skip
+        yield text.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for shift in range(3):  # base64 looks different for each of the three alignments
+            code = encode(b"\0" * shift + raw)
+            yield code[(0, 2, 3)[shift] : len(code) - 4 if (len(raw) + shift) % 3 else None]
 
 
 class Masker:
@@ -71,5 +74,11 @@ class Masker:
         return self._pattern.sub(MASK, value.encode()).decode() if self._pattern else value
 
     def value(self, value: Any) -> Any:
-        """Mask every text inside a JSON value."""
-        return json.loads(self.text(json.dumps(value))) if self._pattern else value
+        """Mask every text inside a JSON value, and numbers that are a secret as a whole."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        return value if self.text(str(value)) == str(value) else MASK.decode()

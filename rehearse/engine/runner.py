@@ -27,6 +27,7 @@ from uuid import uuid4
 from rehearse.bindings.config import Bindings
 from rehearse.engine import decisions as d
 from rehearse.engine.masking import Masker, secret_values
+from rehearse.engine.supervisor import start_time
 from rehearse.engine.webhook import Event, Webhook
 from rehearse.errors import RehearseError
 from rehearse.jobs.base import Attempt, Launch, Simulated, Step
@@ -35,6 +36,7 @@ from rehearse.planning.plan import Plan
 from rehearse.store.records import Store, timestamp
 
 GRACE_SECONDS = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _UNSAFE = re.compile(r"[^\w.=@-]+|^\.+")
 _REPORTABLE = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
@@ -69,6 +71,11 @@ class _Ended:
     outputs: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Begun:
+    run: d.TaskRun
+
+
 _Cancel = object()
 
 
@@ -95,7 +102,7 @@ class Runner:
         self._interrupted: set[str] = set()
         self._simulated: set[str] = set()
         self._webhook: Webhook | None = None
-        self._interrupts = 0
+        self._wake = threading.Event()  # set when the run is cancelled: a stub that waits ends at once
         self._finished: str | None = None
 
     def run(self) -> Outcome:
@@ -106,7 +113,7 @@ class Runner:
         started = time.monotonic()
         self._create_record()
         self._webhook = Webhook(self._on_event)
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             self.progress.started(self.run_id, self.folder, self.plan)
             self._do(self.machine.start())
@@ -115,8 +122,10 @@ class Runner:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            self._kill_all()  # nothing is left to kill unless this loop failed
-            self._pool.shutdown(wait=True)
+            if self._finished is None:  # this loop failed: what it started ends with it
+                self._do_quietly(self.machine.cancel())
+            self._kill_all()
+            self._pool.shutdown(wait=True, cancel_futures=True)
             self._webhook.close()
             self.store.end_run(self.run_id, self._finished or "FAILED", _now())
             self.store.close()
@@ -127,11 +136,16 @@ class Runner:
 
     def _step(self, event: Any) -> None:
         if event is _Cancel:
-            if self._interrupts == 1:
+            if self.machine.cancelled:
+                self._kill_all()
+            else:
+                self._wake.set()
                 self.progress.cancelling(len(self._running))
                 self._do(self.machine.cancel())
-            else:
-                self._kill_all()
+        elif isinstance(event, _Begun):
+            with self._lock:
+                self._running[event.run.id] = event.run
+            self._do(self.machine.running(event.run))
         elif isinstance(event, _Ended):
             with self._lock:
                 self._running.pop(event.run.id, None)
@@ -148,8 +162,6 @@ class Runner:
         self.store.put_tasks(rows)  # recorded before anything is started
         for action in actions:
             if isinstance(action, d.Start):
-                with self._lock:
-                    self._running[action.run.id] = action.run
                 self._pool.submit(self._attempt, action)
             elif isinstance(action, d.Stop):
                 self._interrupt(action.run.id)
@@ -160,8 +172,12 @@ class Runner:
             elif isinstance(action, d.Finish):
                 self._finished = action.status
 
+    def _do_quietly(self, actions: list[d.Action]) -> None:
+        """Record what became of the tasks when there is nobody left to show it to."""
+        self._wake.set()
+        self.store.put_tasks([self._row(action.run) for action in actions if isinstance(action, d.Changed)])
+
     def _on_signal(self, number: int, frame: object) -> None:
-        self._interrupts += 1
         self._events.put(_Cancel)
 
     # Attempts, in the pool's threads
@@ -169,6 +185,7 @@ class Runner:
     def _attempt(self, start: d.Start) -> None:
         run = start.run
         try:
+            self._events.put(_Begun(run))
             ended = self._execute(start)
         except RehearseError as e:
             message = f"{e} ({e.hint})" if e.hint else str(e)
@@ -192,9 +209,10 @@ class Runner:
         )
         prepared = find_job(task.job, connection)(task.job, start.parameters, connection, attempt)
         if isinstance(prepared, Simulated):
-            time.sleep(prepared.seconds)
+            if self._wake.wait(prepared.seconds):
+                return _Ended(run, start.attempt, "CANCELLED", "stopped", {})
             return _Ended(run, start.attempt, prepared.status, prepared.message, self._kept(run, prepared.outputs))
-        secrets = [self._webhook.token, *(secret_values(connection.variables()) if connection else ())]
+        secrets = [self._webhook.token, *(secret_values(connection.known_values()) if connection else ())]
         masker = Masker(secrets)
         with self._lock:
             self._maskers[run.id] = masker
@@ -209,7 +227,7 @@ class Runner:
         supervisor = _start_supervisor()
         with self._lock:
             self._supervisors[run.id] = supervisor
-        if run.status == "CANCELLING":  # the Stop may have come before there was anything to signal
+        if self.machine.cancelled:  # the Stop may have come before there was anything to signal
             self._interrupt(run.id)
         try:
             supervisor.communicate(json.dumps(specification).encode())
@@ -220,17 +238,19 @@ class Runner:
     def _judge(self, run: d.TaskRun, attempt: int, folder: Path, masker: Masker) -> _Ended:
         """Status of the attempt: how the process ended, then what it said of itself (section 9.4)."""
         exit_file, result_file = folder / "exit.json", folder / "result.json"
+        with self._lock:
+            reported, reported_message = self._reported.pop(run.id, (None, None))
         if not exit_file.exists():
+            _kill_recorded(folder / "pid")
             return _Ended(run, attempt, "FAILED", "its supervisor was killed", {})
         ended = json.loads(exit_file.read_text())
         result = json.loads(result_file.read_text()) if result_file.exists() else {}
-        with self._lock:
-            reported, reported_message = self._reported.pop(run.id, (None, None))
         message = result.get("message") or reported_message
         if ended["reason"] == "cancelled":
             status, message = "CANCELLED", "stopped"
         elif ended["reason"] == "timeout":
-            status, message = "FAILED", f"timed out after {run.task.timeout_seconds} s"
+            killed = ", then killed" if ended["signal"] == signal.SIGKILL else ""
+            status, message = "FAILED", f"timed out after {run.task.timeout_seconds} s{killed}"
         elif ended["reason"] == "not_started":
             status, message = "FAILED", f"could not be started: {ended['message']}"
         elif ended["signal"]:
@@ -254,7 +274,7 @@ class Runner:
                 output = {str(event["output_name"]): masker.value(event.get("output_value"))}
                 run.outputs.update(self._kept(run, output))
             elif event.get("event_type") == "UPDATE_STATUS" and event.get("status") in _REPORTABLE:
-                self._reported[run.id] = (str(event["status"]), masker.value(event.get("message")))
+                self._reported[run.id] = (str(event["status"]), masker.text(str(event.get("message") or "")))
         return None
 
     def _kept(self, run: d.TaskRun, outputs: dict[str, Any]) -> dict[str, Any]:
@@ -292,7 +312,8 @@ class Runner:
             environment=plan.environment, inputs=plan.inputs, definition=plan.text, folder=str(self.folder),
             created_at=timestamp(plan.created_at),
         )  # fmt: skip
-        self.store.put_tasks([self._row(run) for run in self.machine.runs])
+        # The runs of a matrix are known, and recorded, once its list is.
+        self.store.put_tasks([self._row(run) for run in self.machine.runs if run.iteration.group.plan.matrix is None])
 
     def _row(self, run: d.TaskRun) -> dict[str, Any]:
         task = run.task
@@ -320,15 +341,24 @@ def _start_supervisor() -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(_SUPERVISOR)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
         )  # fmt: skip
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
+def _kill_recorded(path: Path) -> None:
+    """End the task of a supervisor that was killed, if it is still the process that the supervisor recorded."""
+    if path.exists():
+        recorded = json.loads(path.read_text())
+        if recorded["started"] is not None and start_time(recorded["pid"]) == recorded["started"]:
+            os.killpg(recorded["pid"], signal.SIGKILL)
+
+
 def _file_name(label: str) -> str:
     """A short name that is safe in a path and a shell; a digest keeps two labels apart that would look the same."""
     safe = _UNSAFE.sub("_", label)[:80]
-    return safe if safe == label else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+    return safe if safe == label != "pipeline.yml" else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def _point_latest(folder: Path) -> None:

@@ -7,7 +7,8 @@ imports only the standard library.
 Specification: {"steps": [{"argv": [str], "env": {str: str}, "cwd": str}], "folder": str, "secrets": [str],
 "timeout": seconds or null, "grace": seconds}. Signals: SIGINT or SIGTERM asks the task to stop and kills it after the
 grace period, a second one kills at once. exit.json: {"code": int or null, "signal": int or null, "reason": "exited" |
-"timeout" | "cancelled" | "not_started", "message": str or null}.
+"timeout" | "cancelled" | "not_started", "message": str or null}. While a step runs, `pid` holds {"pid": int, "started": str or
+null}.
 """
 
 from __future__ import annotations
@@ -41,10 +42,49 @@ def _kill(group: int, number: int) -> None:
 
 
 def _write(log: int, data: bytes) -> None:
+    view = memoryview(data)
     try:
-        os.write(log, data)
+        while view:
+            view = view[os.write(log, view) :]
     except OSError:
         pass  # a full disk costs lines of the log, not the task
+
+
+def start_time(pid: int) -> str | None:
+    """With the pid it names one process for ever; None where there is no /proc."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[19]
+    except OSError:
+        return None
+
+
+def _adopt_orphans() -> None:
+    """Linux: what a task's children leave behind becomes our child, even from a session of its own."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    except (ImportError, OSError, AttributeError):
+        pass
+
+
+def _kill_orphans() -> None:
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as file:
+                orphans = [int(pid) for pid in file.read().split()]
+        except OSError:
+            return
+        if not orphans:
+            return
+        for pid in orphans:
+            try:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            except OSError:
+                pass
 
 
 class _Clock:
@@ -73,13 +113,14 @@ class _Clock:
         return None
 
 
-def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wakeup: int) -> int:
+def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wakeup: int, folder: str) -> int:
     """Run one command to its end; returns the code as `Popen` does, negative for a signal."""
     child = subprocess.Popen(
         step["argv"], env=step["env"], cwd=step["cwd"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     assert child.stdout is not None
+    _record(folder, "pid", {"pid": child.pid, "started": start_time(child.pid)})
     pipe = child.stdout.fileno()
     open_pipe = True
     drain_until = None
@@ -109,7 +150,18 @@ def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wak
             return child.returncode
 
 
+def _record(folder: str, name: str, content: dict[str, Any]) -> None:
+    """Complete or not there at all."""
+    temporary = os.path.join(folder, f"{name}.tmp")
+    with open(temporary, "w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(temporary, os.path.join(folder, name))
+
+
 def main() -> None:
+    _adopt_orphans()
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end)
@@ -124,19 +176,15 @@ def main() -> None:
     result: dict[str, Any] = {"code": None, "signal": None, "reason": "not_started", "message": None}
     for step in spec["steps"]:
         try:
-            code = _run_step(step, clock, masker, log, read_end)
-        except OSError as e:
-            result.update(reason="not_started", message=f"{step['argv'][0]}: {e.strerror}")
+            code = _run_step(step, clock, masker, log, read_end, folder)
+        except (OSError, ValueError) as e:  # no such program; a NUL in an argument, a '=' in the name of a variable
+            result.update(reason="not_started", message=f"{step['argv'][0]}: {e}")
             break
+        _kill_orphans()
         result.update(code=code if code >= 0 else None, signal=-code if code < 0 else None, reason=clock.reason)
         if code != 0 or clock.reason != "exited":
             break
-    temporary = os.path.join(folder, "exit.json.tmp")
-    with open(temporary, "w") as file:
-        json.dump(result, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, os.path.join(folder, "exit.json"))
+    _record(folder, "exit.json", result)
 
 
 if __name__ == "__main__":

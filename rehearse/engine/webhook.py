@@ -25,7 +25,7 @@ class Webhook:
 
     def __init__(self, handle: Callable[[Event], str | None]):
         self.token = secrets.token_urlsafe(32)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.token, handle))
+        self._server = _Server(("127.0.0.1", 0), _handler(self.token, handle))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
@@ -35,15 +35,27 @@ class Webhook:
         self._server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass  # a client that goes away is no news
+
+
 def _handler(token: str, handle: Callable[[Event], str | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = 30
+
         def do_POST(self) -> None:
             expected = f"Bearer {token}"
             if not hmac.compare_digest(self.headers.get("Authorization", "").encode(), expected.encode()):
                 self._answer(401, {"detail": "Unauthorized"})
                 return
-            length = int(self.headers.get("Content-Length") or 0)
+            text = self.headers.get("Content-Length") or "0"
+            if not text.isdecimal():
+                self._answer(400, _error("Content-Length is not a number", "INVALID_BODY"))
+                return
+            length = int(text)
             if length > MAX_BODY:
+                self._discard(length)
                 self._answer(
                     413, _error("an output may have 5 MB; put the data into a file and pass its path", "TOO_LARGE")
                 )
@@ -65,6 +77,12 @@ def _handler(token: str, handle: Callable[[Event], str | None]) -> type[BaseHTTP
                 self._answer(
                     200, {"success": True, "message": "Event processed", "task_run_id": event.get("task_run_id")}
                 )
+
+        def _discard(self, length: int) -> None:
+            """Read a body that is too large, within reason, so that its sender gets to read our answer."""
+            left = min(length, 20 * MAX_BODY)
+            while left > 0 and (chunk := self.rfile.read(min(left, 65536))):
+                left -= len(chunk)
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             data = json.dumps(body).encode()

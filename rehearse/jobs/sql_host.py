@@ -20,7 +20,6 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
 }  # fmt: skip
 Row = tuple[Any, ...]
-_AGGREGATE = re.compile(r"^\s*select\s+(count|sum|min|max|avg)\s*\(", re.IGNORECASE)
 
 
 def main() -> int:
@@ -37,7 +36,10 @@ def main() -> int:
     print(f"{count} row(s)", flush=True)
     result: dict[str, Any] = {"status": "SUCCEEDED", "message": None, "outputs": {}}
     if request["error"]:
-        measured = _measured(request["sql"], rows, count)
+        measured = float(count)
+        if count == 1 and len(rows[0]) == 1 and _is_aggregate(request["sql"], request["dialect"]):
+            value = rows[0][0]
+            measured = float(value or 0) if isinstance(value, (int, float, decimal.Decimal, type(None))) else 1.0
         result["status"], result["message"] = judge(measured, request["error"], request["warn"])
         print(result["message"], flush=True)
     elif request["set_outputs"]:
@@ -55,16 +57,18 @@ def judge(measured: float, error: str, warn: str) -> tuple[str, str]:
     return "SUCCEEDED", f"measured {measured:g}"
 
 
-def _measured(sql: str, rows: list[Row], count: int) -> float:
-    """The value of a single aggregate, else the number of rows."""
-    last = re.sub(r"--[^\n]*|/\*.*?\*/", " ", sql, flags=re.DOTALL).strip().rstrip(";").rsplit(";", 1)[-1]
-    if count == 1 and len(rows[0]) == 1 and _AGGREGATE.match(last):
-        value = rows[0][0]
-        if isinstance(value, (int, float, decimal.Decimal)):
-            return float(value)
-        if value is None:
-            return 0.0
-    return float(count)
+def _is_aggregate(sql: str, dialect: str | None) -> bool:
+    """Whether the last statement selects one aggregate: then its value is measured, else the number of rows (9.7)."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        last = [statement for statement in sqlglot.parse(sql, read=dialect or "duckdb") if statement is not None][-1]
+    except (sqlglot.errors.SqlglotError, IndexError):
+        return False  # the database understood it and we do not: count rows
+    if not isinstance(last, exp.Select) or len(last.expressions) != 1:
+        return False
+    return isinstance(last.expressions[0].unalias(), (exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg))
 
 
 def _on_duckdb(request: dict[str, Any]) -> tuple[list[Row], int]:

@@ -110,13 +110,16 @@ class _TooLarge(Exception):
 
 
 def read_document(path: Path) -> Document:
-    """Read a pipeline file. Problems are collected in the result; only a missing or unreadable file raises OSError."""
+    """Read a pipeline file. Problems are collected in the result; only a missing file raises OSError."""
     file = str(path)
     if path.stat().st_size > MAX_BYTES:
         doc = Document(file)
         doc.problems.append(Problem(file, Position(1, 1), f"the file is larger than {MAX_BYTES:,} bytes", "too_large"))
         return doc
-    raw = path.read_bytes()
+    try:
+        raw = path.read_bytes()
+    except OSError as e:
+        return Document(file, problems=[Problem(file, Position(1, 1), f"cannot be read: {e.strerror}", "unreadable")])
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
@@ -264,6 +267,10 @@ class _Builder:
         self._place(done.value, None, done.size)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
+        if self.stack and self.stack[-1].expects_key:
+            self._report(event, "a mapping key must be text, not an alias", "key_type", loc=self.stack[-1].loc)
+            self.stack[-1].expects_key, self.stack[-1].key = False, None
+            return
         if event.anchor not in self.anchors:
             self._report(
                 event, f"unknown alias '*{event.anchor}'", "yaml", "an anchor must be complete before its alias"

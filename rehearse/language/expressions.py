@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from rehearse.errors import ExpressionError
 
+MAX_TOKENS = 500
 FUNCTIONS = ("format_date", "add_days", "len", "int", "str")
 ROOTS = ("orchestra", "tasks", "task_groups", "inputs", "outputs", "env", "secrets", "matrix")
 _CONSTANTS = {"True": True, "true": True, "False": False, "false": False, "None": None, "null": None}
@@ -112,6 +113,8 @@ def tokenize(text: str) -> list[Token]:
         if match.lastgroup != "blank":
             tokens.append(Token(match.lastgroup or "", match.group(), position))
         position = match.end()
+    if len(tokens) > MAX_TOKENS:
+        raise ExpressionError(f"the expression has more than {MAX_TOKENS} words and signs", tokens[MAX_TOKENS].offset)
     tokens.append(Token("end", "", len(text)))
     return tokens
 
@@ -335,8 +338,9 @@ def parse_condition(text: str) -> Template:
 
 def walk(node: Node) -> Iterator[Node]:
     """Every node below `node`, itself included."""
-    yield node
-    for value in vars(node).values():
-        for child in value if isinstance(value, tuple) else (value,):
-            if isinstance(child, Node):
-                yield from walk(child)
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        for value in vars(current).values():
+            waiting += [child for child in (value if isinstance(value, tuple) else (value,)) if isinstance(child, Node)]

@@ -124,6 +124,17 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str | None:
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 
+def _names_tasks(node: ex.Name | ex.Attribute) -> bool:
+    """`tasks`, or `orchestra.pipeline_run_tasks`."""
+    if isinstance(node, ex.Name):
+        return node.name == "tasks"
+    return (
+        node.name.lower() == "pipeline_run_tasks"
+        and isinstance(node.target, ex.Name)
+        and node.target.name == "orchestra"
+    )
+
+
 class _Rules:
     """The rules that a model of types alone cannot express."""
 
@@ -320,7 +331,7 @@ class _Rules:
             self.add(loc, f"the matrix has no key '{key}'", "expression", f"its key is '{matrix_key}'")
         elif isinstance(node.target, ex.Name) and target == "task_groups" and key.lower() not in self.group_ids:
             self.add(loc, f"there is no task group '{key}'", "expression", _did_you_mean(key, self.group_ids))
-        elif target in ("tasks", "pipeline_run_tasks") and key.lower() not in self.task_ids:
+        elif _names_tasks(node.target) and key.lower() not in self.task_ids:
             self.add(loc, f"there is no task '{key}'", "expression", _did_you_mean(key, self.task_ids))
         elif isinstance(node.target, ex.Name) and target == "inputs":
             declared = {name.lower() for name in self.pipeline.inputs}

@@ -17,6 +17,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
+_WRITE = {"boolean": "write true or false", "list": 'write JSON: ["a", "b"]', "dict": 'write JSON: {"a": 1}'}
+
+
 def resolve_inputs(
     declared: Mapping[str, Input], given: Mapping[str, Any], env: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
@@ -50,7 +53,7 @@ def _cast(name: str, wanted: str, value: Any) -> Any:
         value = _from_text(wanted, value)
     is_bool = isinstance(value, bool)
     if not isinstance(value, _TYPES[wanted]) or (is_bool and wanted != "boolean"):
-        raise InputError(f"the input '{name}' must be a {wanted}, not {value!r}")
+        raise InputError(f"the input '{name}' must be a {wanted}, not {value!r}", _WRITE.get(wanted))
     return value
 
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rehearse.errors import UsageError
+
 SCHEMA_VERSION = 1
+BUSY_SECONDS = 30  # how long to wait for another process that writes
 
 _metadata = sa.MetaData()
 _RUNS = sa.Table(
@@ -52,9 +55,15 @@ class Store:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._engine = sa.create_engine(f"sqlite:///{path}")
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS})
         sa.event.listen(self._engine, "connect", _configure)
-        _metadata.create_all(self._engine)
+        with self._engine.begin() as connection:
+            version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            if version > SCHEMA_VERSION:
+                raise UsageError(f"{path} was written by a newer rehearse (version {version}, not {SCHEMA_VERSION})",
+                                 "update rehearse, or move that file away")  # fmt: skip
+            _metadata.create_all(connection)
+            connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def create_run(self, **values: Any) -> None:
         with self._engine.begin() as connection:
@@ -93,6 +102,5 @@ def timestamp(moment: datetime | None) -> str | None:
 
 def _configure(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")

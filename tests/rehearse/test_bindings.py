@@ -70,6 +70,17 @@ def test_environments_and_defaults(folder: Path) -> None:
         bindings.connection("POSTGRES", "shp")
 
 
+def test_a_relative_path_counts_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rehearse.toml").write_text(
+        "[connections.d]\nintegration = 'DBT_CORE'\nenv = ['DUCKDB_PATH']\npaths = ['DUCKDB_PATH']\n"
+    )
+    connection = load_bindings(tmp_path).connections["d"]
+    monkeypatch.setenv("DUCKDB_PATH", "w.duckdb")
+    assert connection.variables() == {"DUCKDB_PATH": str(tmp_path / "w.duckdb")}
+    monkeypatch.setenv("DUCKDB_PATH", "/abs/w.duckdb")
+    assert connection.variables() == {"DUCKDB_PATH": "/abs/w.duckdb"}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -78,6 +89,14 @@ def test_environments_and_defaults(folder: Path) -> None:
         ("[connections.x]\nintegration = 'HTTP'\nmod = 'stub'\n", "unknown key 'mod'"),
         ("[connections.x]\nintegration = 'HTTP'\nmode = 'wild'\n", "mode 'wild' is not known"),
         ("[connections\n", "line 1"),
+        ("[environments]\nx = 1\n", r"\[environments\] x must be a table"),
+        ("[connections.x]\nintegration = 5\n", "'integration' must be text"),
+        ("[connections.x]\nintegration = 'HTTP'\nenv = 'DBT_*'\n", "'env' must be a list of texts"),
+        (
+            "[connections.x]\nintegration = 'HTTP'\nmode = 'stub'\nstatus = 'success'\n",
+            "'status' must be one of SUCCEEDED",
+        ),
+        ("[connections.x]\nintegration = 'HTTP'\nenv_file = '${NOPE}/env'\n", "env_file needs the variable NOPE"),
     ],
 )
 def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, said: str) -> None:

@@ -170,6 +170,41 @@ def test_max_parallel_bounds_what_is_started_at_once() -> None:
     assert len([a for a in m.ended(started[0], "SUCCEEDED", None, {}) if isinstance(a, d.Start)]) == 1
 
 
+def test_equal_items_keep_apart() -> None:
+    assert set(play(machine({"m": matrix(["a", "a", 1, "1"])}), succeed)) == {
+        "each[a]",
+        "each[a#2]",
+        "each[1]",
+        "each[1#2]",
+    }
+
+
+def test_an_attempt_that_waits_for_a_worker_is_queued_and_is_cancelled_at_once() -> None:
+    m = machine({"a": group("a1")})
+    [run] = [a.run for a in m.start() if isinstance(a, d.Start)]
+    assert (run.status, run.started_at) == ("QUEUED", None)
+    assert d.Finish("CANCELLED") in m.cancel()
+    assert m.ended(run, "CANCELLED", "late", {}) == [] and run.message is None
+
+
+def test_an_unknown_status_counts_as_a_failure() -> None:
+    assert play(machine({"a": group("a1"), "b": group("b1", depends_on=["a"])}), lambda run: "success") == {
+        "a1": "FAILED",
+        "b1": "SKIPPED",
+    }
+
+
+def test_long_chains_need_no_deep_stack() -> None:
+    chain: dict[str, Any] = {"n0": group("t0", condition="${{ False }}")}
+    chain |= {f"n{i}": group(f"t{i}", depends_on=[f"n{i - 1}"]) for i in range(1, 2000)}
+    assert set(play(machine(chain), succeed).values()) == {"SKIPPED"}
+    skipping = {
+        "tasks": {"t": task(condition="${{ False }}")},
+        "matrix": {"inputs": {"x": list(range(2000))}, "sequential": True},
+    }
+    assert set(play(machine({"m": skipping}), succeed).values()) == {"SKIPPED"}
+
+
 def test_an_empty_matrix_is_skipped_and_a_wrong_one_fails() -> None:
     assert play(machine({"m": matrix([])}), succeed) == {"each": "SKIPPED"}
     wrong = machine({"m": matrix("${{ inputs.x }}")}, inputs={"x": {"type": "string", "default": "text"}})
@@ -205,6 +240,8 @@ def test_a_parameter_that_cannot_be_rendered_fails_the_attempt_before_it_starts(
 def test_cancel_stops_the_running_and_starts_nothing_more() -> None:
     m = machine({"a": group("a1", "a2"), "b": group("b1", depends_on=["a"], condition="${{ True }}")})
     runs = [a.run for a in m.start() if isinstance(a, d.Start)]
+    for run in runs:
+        m.running(run)
     m.ended(runs[0], "SUCCEEDED", None, {})
     assert [a.run.label for a in m.cancel() if isinstance(a, d.Stop)] == ["a2"]
     last = m.ended(runs[1], "FAILED", None, {})
@@ -266,6 +303,8 @@ def test_every_run_ends_and_keeps_the_rules(nodes: dict[str, Any], random: Any, 
             do(m.cancel())
             continue
         run = active.pop(random.randrange(len(active)))
+        if random.random() < 0.5:
+            do(m.running(run))
         do(m.ended(run, random.choice(["SUCCEEDED", "FAILED", "WARNING"]), None, {}))
     assert len(finishes) == 1
     assert all(run.terminal for run in m.runs)

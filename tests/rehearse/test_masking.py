@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
-from urllib.parse import quote
+import shlex
+from urllib.parse import quote, quote_plus
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +32,16 @@ def test_other_bytes_pass_unchanged(data: bytes, size: int) -> None:
 
 def test_escaped_and_encoded_forms_are_masked() -> None:
     masker = Masker([SECRET])
-    for form in (quote(SECRET, safe=""), json.dumps(SECRET), base64.b64encode(SECRET.encode()).decode()):
+    forms = [
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        quote_plus(SECRET),
+        json.dumps(SECRET),
+        repr(SECRET),
+        shlex.quote(SECRET),
+    ]
+    forms += [base64.b64encode(SECRET.encode()).decode(), SECRET.encode().hex()]
+    for form in forms:
         assert SECRET not in masker.text(form) and "****" in masker.text(f"x {form} y")
     shifted = base64.b64encode(b"user:" + SECRET.encode() + b"\n").decode()
     assert "****" in masker.text(shifted)
@@ -47,3 +57,9 @@ def test_which_values_are_secret() -> None:
         }
     )
     assert found == ["hidden-pw", "longenough", "postgresql://u:hidden-pw@h/db"]
+
+
+def test_values_keep_their_shape() -> None:
+    masker = Masker(["20240101", "hunter2hunter2"])
+    value = {"a": [20240101, 7, None, True, 1.5], "hunter2hunter2": "x hunter2hunter2"}
+    assert masker.value(value) == {"a": ["********", 7, None, True, 1.5], "********": "x ********"}

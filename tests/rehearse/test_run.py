@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from rehearse.engine.runner import _file_name
+from rehearse.engine.webhook import Webhook
 
 MARKER = "rehearse-test-sleeper"
 
@@ -55,6 +57,10 @@ def log(folder: Path, task: str = "only") -> str:
 def processes(marker: str) -> list[str]:
     listed = subprocess.run(["ps", "-ewwo", "pid,args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if marker in line]
+
+
+def parent(pid: str) -> str:
+    return subprocess.run(["ps", "-o", "ppid=", "-p", pid], capture_output=True, text=True).stdout.strip()
 
 
 def start(bin_dir: Path, folder: Path) -> subprocess.Popen[str]:
@@ -105,6 +111,106 @@ def test_what_a_task_leaves_behind_ends_with_it(bin_dir: Path, tmp_path: Path) -
     write(tmp_path, sleeper(tmp_path).rsplit("\n", 2)[0])
     assert run(bin_dir, tmp_path).returncode == 0
     assert processes(MARKER + str(tmp_path)) == []
+
+
+def test_two_signals_at_once_are_a_cancel_and_a_kill(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, sleeper(tmp_path, stubborn=True))
+    process = start(bin_dir, tmp_path)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=5)
+    assert process.returncode == 130 and "CANCELLED never" in said
+    assert processes(MARKER + str(tmp_path)) == []
+
+
+def test_losing_the_terminal_stops_the_run(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, sleeper(tmp_path))
+    process = start(bin_dir, tmp_path)
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=5)
+    assert process.returncode == 130 and processes(MARKER + str(tmp_path)) == []
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.002, 0.005, 0.02])
+def test_a_cancel_just_after_the_start_is_not_lost(bin_dir: Path, tmp_path: Path, delay: float) -> None:
+    write(tmp_path, "import time; time.sleep(30)")
+    command = [bin_dir / "rehearse", "run", "p.yml"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "RUNNING" in line:
+            break
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=5)
+    assert process.returncode == 130
+
+
+def test_a_task_in_a_session_of_its_own_ends_too(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, sleeper(tmp_path).replace("'])", "'], start_new_session=True)").rsplit("\n", 2)[0])
+    assert run(bin_dir, tmp_path).returncode == 0
+    assert processes(MARKER + str(tmp_path)) == []
+
+
+def test_a_killed_supervisor_takes_its_task_along(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, sleeper(tmp_path))
+    process = start(bin_dir, tmp_path)
+    [supervisor] = [p for p in processes("supervisor.py") if f" {process.pid} " in f" {parent(p.split()[0])} "]
+    os.kill(int(supervisor.split()[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=10)
+    assert process.returncode == 1 and "its supervisor was killed" in said
+    assert processes(MARKER + str(tmp_path)) == []
+
+
+def test_a_reader_that_goes_away_stops_the_run_and_its_record_is_closed(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, "import time; time.sleep(0.5)")
+    shell = f"{bin_dir / 'rehearse'} run p.yml 2>&1 | head -1"
+    subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, timeout=20)
+    database = sqlite3.connect(tmp_path / ".rehearse" / "rehearse.db")
+    deadline = time.monotonic() + 10
+    while database.execute("select status from runs").fetchall() == [("RUNNING",)] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    open_tasks = database.execute(
+        "select count(*) from task_runs where status in ('RUNNING', 'QUEUED', 'CREATED')"
+    ).fetchone()
+    assert open_tasks == (0,) and database.execute("select status from runs").fetchall() != [("RUNNING",)]
+
+
+def test_what_cannot_be_started_says_why(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, "pass")
+    text = (tmp_path / "p.yml").read_text().replace("set_outputs: true", 'environment_variables: \'{"A=B": "c"}\'')
+    (tmp_path / "p.yml").write_text(text)
+    assert "could not be started" in run(bin_dir, tmp_path).stderr
+
+
+def test_the_state_is_for_its_owner_alone(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, "pass")
+    run(bin_dir, tmp_path)
+    assert (tmp_path / ".rehearse").stat().st_mode & 0o077 == 0
+
+
+def test_a_store_of_a_newer_version_is_refused(bin_dir: Path, tmp_path: Path) -> None:
+    write(tmp_path, "pass")
+    run(bin_dir, tmp_path)
+    with sqlite3.connect(tmp_path / ".rehearse" / "rehearse.db") as database:
+        database.execute("pragma user_version=99")
+    done = run(bin_dir, tmp_path)
+    assert done.returncode == 2 and "was written by a newer rehearse" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [({}, b"{}", 401), ({"Content-Length": "-1"}, b"", 400), ({}, b"[]", 422), ({}, b" " * 6_000_000, 413)],
+)
+def test_the_webhook_answers_whatever_comes(headers: dict[str, str], body: bytes, status: int) -> None:
+    webhook = Webhook(lambda event: None)
+    try:
+        token = "wrong" if status == 401 else webhook.token
+        connection = http.client.HTTPConnection("127.0.0.1", int(webhook.url.rsplit(":", 1)[1]), timeout=5)
+        connection.request("POST", "/", body, {"Authorization": f"Bearer {token}", **headers})
+        assert connection.getresponse().status == status
+    finally:
+        webhook.close()
 
 
 def test_a_killed_task_says_by_which_signal(bin_dir: Path, tmp_path: Path) -> None:

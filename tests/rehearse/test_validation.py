@@ -98,6 +98,21 @@ def test_camel_case_and_merge_keys_and_anchors_are_understood() -> None:
     assert problems(text) == []
 
 
+def test_an_input_may_be_called_like_a_root() -> None:
+    text = GOOD.replace("day: {type: string", "tasks: {type: dict, optional: true}\n  day: {type: string")
+    assert problems(text.replace("command: python -V", "command: python ${{ inputs.tasks.foo }}")) == []
+
+
+@pytest.mark.parametrize("condition", [" or ".join(["1 == 1"] * 3000), "not " * 3000 + "True", "inputs" + ".b" * 3000])
+def test_an_endless_expression_is_refused(condition: str) -> None:
+    found = problems(GOOD.replace("${{ task_groups['first'].all().status == 'SUCCEEDED' }}", condition))
+    assert ["words and signs" in p.message for p in found] == [True]
+
+
+def test_an_alias_is_no_key() -> None:
+    assert any("must be text, not an alias" in p.message for p in problems("version: &a v1\n*a : 2\n"))
+
+
 def test_a_bomb_is_refused_and_an_honest_alias_is_not() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
