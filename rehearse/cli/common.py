@@ -26,6 +26,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on 
 def prepare(file: Path, inputs: list[str] | None, environment: str | None) -> tuple[Plan, Bindings, list[Problem]]:
     """Load, check and plan. Raises UsageError, InvalidPipeline, BindingError or InputError."""
     from rehearse.bindings.config import find_root, load_bindings
+    from rehearse.cli.output import talk
     from rehearse.errors import UsageError
     from rehearse.language.validation import load_pipeline
     from rehearse.planning.plan import make_plan
@@ -39,4 +40,12 @@ def prepare(file: Path, inputs: list[str] | None, environment: str | None) -> tu
     loaded = load_pipeline(file)
     bindings = load_bindings(find_root(file.resolve().parent))
     name, variables = bindings.environment(environment)
-    return make_plan(loaded, given, name, variables, datetime.now(UTC)), bindings, loaded.warnings
+    plan = make_plan(loaded, given, name, variables, datetime.now(UTC))
+    for key, declared in loaded.pipeline.inputs.items():
+        if declared.options and plan.inputs[key] not in (None, *declared.options):
+            # Legal on the platform, where options are suggestions; but more often it is a slip.
+            known = ", ".join(declared.options)
+            talk.print(
+                f"warning: input '{key}' is '{plan.inputs[key]}', which is none of its options: {known}", style="yellow"
+            )
+    return plan, bindings, loaded.warnings

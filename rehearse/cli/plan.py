@@ -25,10 +25,14 @@ def plan(file: File, inputs: Inputs = None, environment: Environment = None, as_
 
 
 def _how(task: PlannedTask, bindings: Bindings) -> str:
+    from rehearse.errors import BindingError
     from rehearse.jobs.registry import how
 
     named = task.connection if task.connection and "${{" not in task.connection else None
-    return how(task.job, bindings.connections.get(named) if named else bindings.connection(task.integration, None))
+    try:
+        return how(task.job, bindings.connection(task.integration, named))
+    except BindingError:
+        return "unknown connection"
 
 
 def _as_dict(plan: Plan, bindings: Bindings) -> dict[str, Any]:
@@ -77,7 +81,9 @@ def _print_tree(plan: Plan, bindings: Bindings) -> None:
             branch.add(Text(f"for each {group.matrix.key} ({count}): {items}", "dim"))
         for task in group.tasks:
             mode = _how(task, bindings)
-            note = {"local": "", "stub": "  simulated (stub)", "unsupported": "  cannot run here"}[mode]
+            note = {"local": "", "stub": "  simulated (stub)", "unsupported": "  cannot run here"}.get(
+                mode, f"  {mode}"
+            )
             upstream = f" after {', '.join(task.depends_on)}" if task.depends_on else ""
             branch.add(Text.assemble(task.id, (f"  {task.job}", "dim"), upstream, (note, "yellow")))
     console = Console(highlight=False)

@@ -53,6 +53,21 @@ def test_plan_shows_the_matrix_and_names_what_is_simulated(bin_dir: Path, root: 
     assert "simulated (stub)" in stub.stdout
 
 
+def test_plan_names_an_unknown_connection_and_a_value_that_is_no_option(
+    bin_dir: Path, root: Path, tmp_path: Path
+) -> None:
+    text = (
+        (root / PIPELINE)
+        .read_text()
+        .replace("integration_job: POSTGRES_RUN_TEST", "integration_job: POSTGRES_RUN_TEST\n        connection: nosuch")
+    )
+    (tmp_path / "p.yml").write_text(text)
+    (tmp_path / "rehearse.toml").touch()
+    done = call(bin_dir, tmp_path, "plan", "p.yml", "--input", "destination=oracle")
+    assert done.returncode == 0 and "unknown connection" in done.stdout
+    assert "input 'destination' is 'oracle', which is none of its options: duckdb, postgres" in done.stderr
+
+
 def test_every_verb_has_help(bin_dir: Path, root: Path) -> None:
     listed = call(bin_dir, root, "--help").stdout
     for verb in ("validate", "plan", "run"):
