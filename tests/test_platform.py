@@ -167,6 +167,31 @@ def test_the_marts_reconcile_with_the_sources(clone: Clone, first_demo: str) -> 
         )
 
 
+def test_a_postgres_query_writes_and_gives_its_rows(clone: Clone, first_demo: str) -> None:
+    clone.sandbox("up")
+    (clone.path / "query.yml").write_text("""\
+version: v1
+name: query
+pipeline:
+  ask:
+    tasks:
+      count:
+        integration: POSTGRES
+        integration_job: POSTGRES_RUN_QUERY
+        parameters:
+          statement: create temporary table t as select 12.50 as price; select price, 'x;y' from t
+          set_outputs: true
+      broken:
+        integration: POSTGRES
+        integration_job: POSTGRES_RUN_QUERY
+        parameters: {statement: select nothing from nowhere}
+""")
+    done = clone.run(".venv/bin/rehearse run query.yml --json", 1)
+    tasks = by_label(json.loads(done.stdout))
+    assert tasks["count"]["outputs"] == {"results": [[12.5, "x;y"]]}
+    assert tasks["broken"]["status"] == "FAILED" and 'relation "nowhere" does not exist' in tasks["broken"]["message"]
+
+
 def test_a_stopped_system_fails_its_task_and_the_next_run_heals(clone: Clone, first_demo: str) -> None:
     clone.sandbox("up")
     clone.sandbox("change")

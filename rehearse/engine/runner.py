@@ -122,13 +122,7 @@ class Runner:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            if self._finished is None:  # this loop failed: what it started ends with it
-                self._do_quietly(self.machine.cancel())
-            self._kill_all()
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._webhook.close()
-            self.store.end_run(self.run_id, self._finished or "FAILED", _now())
-            self.store.close()
+            self._close()
         seconds = time.monotonic() - started
         return Outcome(self.run_id, self._finished, seconds, self.folder, self.machine.runs, frozenset(self._simulated))
 
@@ -143,8 +137,6 @@ class Runner:
                 self.progress.cancelling(len(self._running))
                 self._do(self.machine.cancel())
         elif isinstance(event, _Begun):
-            with self._lock:
-                self._running[event.run.id] = event.run
             self._do(self.machine.running(event.run))
         elif isinstance(event, _Ended):
             with self._lock:
@@ -172,9 +164,24 @@ class Runner:
             elif isinstance(action, d.Finish):
                 self._finished = action.status
 
-    def _do_quietly(self, actions: list[d.Action]) -> None:
-        """Record what became of the tasks when there is nobody left to show it to."""
+    def _close(self) -> None:
+        """End what is still there. That is nothing, unless the loop failed: then its tasks end with it, unseen."""
+        unfinished = self._finished is None
+        if unfinished:
+            self._record(self.machine.cancel())
         self._wake.set()
+        self._kill_all()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        while unfinished and not self._events.empty():
+            event = self._events.get()
+            if isinstance(event, _Ended):
+                self._record(self.machine.ended(event.run, event.status, event.message, event.outputs))
+        if self._webhook is not None:
+            self._webhook.close()
+        self.store.end_run(self.run_id, self._finished or "FAILED", _now())
+        self.store.close()
+
+    def _record(self, actions: list[d.Action]) -> None:
         self.store.put_tasks([self._row(action.run) for action in actions if isinstance(action, d.Changed)])
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -184,8 +191,10 @@ class Runner:
 
     def _attempt(self, start: d.Start) -> None:
         run = start.run
+        with self._lock:
+            self._running[run.id] = run
+        self._events.put(_Begun(run))
         try:
-            self._events.put(_Begun(run))
             ended = self._execute(start)
         except RehearseError as e:
             message = f"{e} ({e.hint})" if e.hint else str(e)

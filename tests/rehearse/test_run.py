@@ -171,7 +171,7 @@ def test_a_reader_that_goes_away_stops_the_run_and_its_record_is_closed(bin_dir:
     while database.execute("select status from runs").fetchall() == [("RUNNING",)] and time.monotonic() < deadline:
         time.sleep(0.1)
     open_tasks = database.execute(
-        "select count(*) from task_runs where status in ('RUNNING', 'QUEUED', 'CREATED')"
+        "select count(*) from task_runs where status in ('RUNNING', 'QUEUED', 'CREATED', 'CANCELLING')"
     ).fetchone()
     assert open_tasks == (0,) and database.execute("select status from runs").fetchall() != [("RUNNING",)]
 
