@@ -36,6 +36,8 @@ from rehearse.planning.plan import Plan
 from rehearse.store.records import Store, timestamp
 
 GRACE_SECONDS = 10.0
+LOOK_UP_SECONDS = 0.1
+"""How long a signal may go unnoticed: one that arrives just before the loop waits, or in another thread, does not wake it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _UNSAFE = re.compile(r"[^\w.=@-]+|^\.+")
@@ -118,7 +120,10 @@ class Runner:
             self.progress.started(self.run_id, self.folder, self.plan)
             self._do(self.machine.start())
             while self._finished is None:
-                self._step(self._events.get())
+                try:
+                    self._step(self._events.get(timeout=LOOK_UP_SECONDS))
+                except queue.Empty:
+                    pass
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

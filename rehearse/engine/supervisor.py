@@ -175,6 +175,9 @@ def main() -> None:
     log = os.open(os.path.join(folder, "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     result: dict[str, Any] = {"code": None, "signal": None, "reason": "not_started", "message": None}
     for step in spec["steps"]:
+        if _stop_requests:
+            result.update(reason="cancelled")
+            break
         try:
             code = _run_step(step, clock, masker, log, read_end, folder)
         except (OSError, ValueError) as e:  # no such program; a NUL in an argument, a '=' in the name of a variable

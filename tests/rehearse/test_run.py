@@ -102,7 +102,7 @@ def test_a_second_ctrl_c_kills_a_task_that_ignores_the_first(bin_dir: Path, tmp_
     time.sleep(1)
     assert process.poll() is None, "it waits for the task to stop by itself"
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=5)
+    process.communicate(timeout=8)
     assert process.returncode == 130
     assert processes(MARKER + str(tmp_path)) == []
 
@@ -118,7 +118,7 @@ def test_two_signals_at_once_are_a_cancel_and_a_kill(bin_dir: Path, tmp_path: Pa
     process = start(bin_dir, tmp_path)
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=5)
+    _, said = process.communicate(timeout=8)
     assert process.returncode == 130 and "CANCELLED never" in said
     assert processes(MARKER + str(tmp_path)) == []
 
@@ -127,7 +127,7 @@ def test_losing_the_terminal_stops_the_run(bin_dir: Path, tmp_path: Path) -> Non
     write(tmp_path, sleeper(tmp_path))
     process = start(bin_dir, tmp_path)
     process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=5)
+    process.communicate(timeout=8)
     assert process.returncode == 130 and processes(MARKER + str(tmp_path)) == []
 
 
@@ -142,7 +142,7 @@ def test_a_cancel_just_after_the_start_is_not_lost(bin_dir: Path, tmp_path: Path
             break
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=5)
+    process.communicate(timeout=8)
     assert process.returncode == 130
 
 
