@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -94,7 +93,7 @@ class Runner:
         state.mkdir(mode=0o700, exist_ok=True)  # logs are for the owner's eyes
         self.folder = state / "runs" / f"{_now():%Y%m%dT%H%M%S}-{self.run_id[:8]}"
         self.store = Store(state / "rehearse.db")
-        self._events: queue.SimpleQueue[Callable[[], list[d.Action]] | object] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="task")
         self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()  # guards the dictionaries below against the waiting threads

@@ -95,7 +95,6 @@ class _Clock:
         self.grace = grace
         self.reason = "exited"
         self._kill_at: float | None = None
-        self._sent: int | None = None
 
     def due(self) -> int | None:
         now = time.monotonic()
@@ -120,7 +119,10 @@ def _run_step(step: dict[str, Any], clock: _Clock, masker: Masker, log: int, wak
         stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     assert child.stdout is not None
-    _record(folder, "pid", {"pid": child.pid, "started": start_time(child.pid)})
+    try:
+        _record(folder, "pid", {"pid": child.pid, "started": start_time(child.pid)})
+    except OSError:
+        pass  # a full disk: the task runs on, it only cannot be found again should we be killed
     pipe = child.stdout.fileno()
     open_pipe = True
     drain_until = None

@@ -18,7 +18,6 @@ from pathlib import Path
 def main() -> int:
     folder, commands = Path(sys.argv[1]), json.loads(sys.argv[2])
     # Set by dbt's own flags it would have to go before the verb of every command.
-    os.environ.setdefault("DBT_NO_VERSION_CHECK", "1")
     os.environ.setdefault("DBT_VERSION_CHECK", "false")
     from dbt.cli.main import dbtRunner
 
