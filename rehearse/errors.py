@@ -5,6 +5,7 @@ RehearseError                 shown as one message, never as a traceback; `exit_
 ├── InvalidPipeline           exit 2: the YAML is not a valid pipeline; carries every problem found
 ├── BindingError              exit 2: rehearse.toml, a connection or an environment
 ├── InputError                exit 2: a run input is missing or of the wrong type
+├── CronError                 exit 2: a cron expression that cannot be read; carries the offset in its text
 └── ExpressionError           a `${{ }}` that cannot be parsed or evaluated; carries the offset in its text
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rehearse.language.document import Problem
+    from rehearse.language.problems import Problem
 
 
 class RehearseError(Exception):
@@ -50,6 +51,16 @@ class ExpressionError(RehearseError):
     """`offset` counts characters from the start of the expression or template it was raised for."""
 
     exit_code = 1
+
+    def __init__(self, message: str, offset: int = 0, hint: str | None = None):
+        super().__init__(message, hint)
+        self.offset = offset
+
+
+class CronError(RehearseError):
+    """`offset` counts characters from the start of the cron text (0-based) to where the mistake is."""
+
+    exit_code = 2
 
     def __init__(self, message: str, offset: int = 0, hint: str | None = None):
         super().__init__(message, hint)
