@@ -1,39 +1,34 @@
-"""Values of expressions. Pure: time comes in through `Scope.orchestra`, nothing is looked up anywhere else.
+"""Values of expressions: sections 5.3 to 5.7 of the language reference. Pure: even the time comes in through the Scope.
 
-Rules: sections 5.3 to 5.7 of the language reference. Every failure is an ExpressionError; nothing else is ever raised.
+Total: every tree in every scope gives a value or an ExpressionError. What the reference leaves open is decided so:
+- Equality is Python's: 1 == 1.0 == True, but `1 is True` is false; other types are never equal.
+- A task, a task group and `.all().status` are not values: alone, also as a whole condition, they are an error.
+- In a condition anything taken of None is None: `outputs['results'][0][0] == 1` of a skipped task is false, too.
+- str() is as Python, except that dates, lists and dicts look as they do in text.
 """
 
 from __future__ import annotations
 
 import json
 import operator as op
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
-from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from rehearse.errors import ExpressionError
-from rehearse.language import expressions as ex
+from rehearse.language import syntax
 
-_ORDER = {">": op.gt, "<": op.lt, ">=": op.ge, "<=": op.le}
 TERMINAL = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED", "SKIPPED")
 STATUSES = ("CREATED", "QUEUED", "RUNNING", *TERMINAL, "CANCELLING")
+MAX_TEXT = 10_000_000  # characters: every str([str([...])]) doubles the backslashes
+_MISSING = object()
 
 
 class Status(str):
-    """A task status. It differs from text only in that the pseudo-status COMPLETED equals every terminal one."""
-
-    __hash__ = str.__hash__
-
-    def __eq__(self, other: object) -> bool:
-        if other == "COMPLETED" and not isinstance(other, Status):
-            return str(self) in TERMINAL
-        return str.__eq__(self, other) is True
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
+    """The status of a task: text, and the only text that COMPLETED may be equal to (section 5.6)."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +39,6 @@ class TaskVariable:
     task_run_id: str | None = None
     run_parameters: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Quantified:
-    mode: str
-    items: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -68,263 +57,259 @@ class Scope:
     """In a condition a missing task output is None; in a parameter it is an error (section 5.7)."""
 
 
-def evaluate(node: ex.Node, scope: Scope) -> Any:
-    """The typed value of an expression."""
+@dataclass(frozen=True)
+class _Names:
+    """Variables, found whatever the case of their name. A missing one is an error, or None if it is `optional`."""
+
+    complaint: str
+    values: Mapping[str, Any]
+    optional: bool = False
+
+
+class _Places(_Names):
+    """Names of what is no value: tasks and task groups."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The tasks of a group, or what was taken of each. Before .all() or .any() it has no `mode`."""
+
+    items: tuple[Any, ...]
+    mode: str = ""
+
+
+def evaluate(node: syntax.Node, scope: Scope) -> Any:
+    """The typed value of an expression. The offset of an ExpressionError counts from the start of its text."""
     try:
-        return _Evaluator(scope).value(node)
+        value = _value(node, scope)
     except ExpressionError:
         raise
-    except Exception as e:  # the promise of this module; a slip in it must not take the engine down
+    except Exception as e:  # no odd value in a scope, such as a list that holds itself, may take the engine down
         raise ExpressionError(f"cannot evaluate: {e}", node.offset) from e
-
-
-def render_template(template: ex.Template, scope: Scope) -> Any:
-    """Typed value when the template is exactly one expression, else the text with each value spliced in. One pass."""
-    if template.whole is not None:
-        return evaluate(template.whole, scope)
-    return "".join(part if isinstance(part, str) else to_text(evaluate(part[1], scope)) for part in template.parts)
-
-
-def resolve(value: Any, scope: Scope) -> Any:
-    """Evaluate every string inside a parameter value, however deep."""
-    if isinstance(value, str):
-        return render_template(ex.parse_template(value), scope) if "${{" in value else value
-    if isinstance(value, dict):
-        return {key: resolve(item, scope) for key, item in value.items()}
-    if isinstance(value, list):
-        return [resolve(item, scope) for item in value]
-    return value
+    return str(value) if isinstance(value, Status) else value
 
 
 def to_text(value: Any) -> str:
-    """How a value looks when spliced into text (section 5.3)."""
-    if value is None:
-        return ""
+    """How a value looks when spliced into text (section 5.3). Raises ExpressionError for what text cannot hold."""
+    try:
+        text = _text(value)
+    except (ValueError, TypeError, OverflowError, RecursionError) as e:
+        raise ExpressionError(f"{_kind(value)} cannot be written as text: {e}") from e
+    if len(text) > MAX_TEXT:
+        raise ExpressionError(f"the text of {_kind(value)} has more than {MAX_TEXT} characters")
+    return text
+
+
+def _text(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat() if value.tzinfo else value.isoformat()
-    if isinstance(value, (list, dict)):
-        return json.dumps(value, default=to_text)
-    return str(value)
-
-
-class _Evaluator:
-    def __init__(self, scope: Scope):
-        self.scope = scope
-
-    def value(self, node: ex.Node) -> Any:
-        method: Callable[[Any], Any] = getattr(self, f"_{type(node).__name__.lower()}")
-        return method(node)
-
-    def _literal(self, node: ex.Literal) -> Any:
-        return node.value
-
-    def _listnode(self, node: ex.ListNode) -> list[Any]:
-        return [self.value(item) for item in node.items]
-
-    def _name(self, node: ex.Name) -> Any:
-        if node.name == "tasks":
-            return self.scope.tasks
-        value = getattr(self.scope, node.name)
-        if value is None:
-            where = "inside a task group that has a matrix" if node.name == "matrix" else "in a trigger"
-            raise ExpressionError(f"'{node.name}' is only available {where}", node.offset)
-        return value
-
-    def _attribute(self, node: ex.Attribute) -> Any:
-        return self._member(node, node.target, node.name)
-
-    def _subscript(self, node: ex.Subscript) -> Any:
-        return self._member(node, node.target, self.value(node.key))
-
-    def _member(self, node: ex.Node, target_node: ex.Node, key: Any) -> Any:
-        target = self.value(target_node)
-        if isinstance(target, _Quantified):
-            return _Quantified(target.mode, tuple(self._lookup(node, target_node, item, key) for item in target.items))
-        return self._lookup(node, target_node, target, key)
-
-    def _lookup(self, node: ex.Node, target_node: ex.Node, target: Any, key: Any) -> Any:
-        if isinstance(target, TaskVariable):
-            return self._task_attribute(node, target, key)
-        if isinstance(target, Mapping):
-            return self._entry(node, target_node, target, key)
-        if isinstance(target, (list, tuple, str)) and isinstance(key, int) and not isinstance(key, bool):
-            try:
-                return target[key]
-            except IndexError:
-                raise ExpressionError(
-                    f"index {key} is out of range: the list has {len(target)} items", node.offset
-                ) from None
-        if target is None and self.scope.in_condition:
-            return None
-        raise ExpressionError(f"cannot take '{key}' of {_kind(target)}", node.offset)
-
-    def _task_attribute(self, node: ex.Node, task: TaskVariable, key: Any) -> Any:
-        name = str(key).lower()
-        if name == "status":
-            return Status(task.status)
-        if name in ("task_run_id", "run_parameters", "outputs"):
-            return getattr(task, name)
-        hint = "a task has .status, .task_run_id, .run_parameters and .outputs"
-        raise ExpressionError(f"a task has no '{key}'", node.offset, hint)
-
-    def _entry(self, node: ex.Node, target_node: ex.Node, target: Mapping[str, Any], key: Any) -> Any:
-        if key in target:
-            return target[key]
-        root = _root(target_node)
-        if isinstance(key, str) and root is not None:
-            folded = key.lower()
-            for name in target:
-                if str(name).lower() == folded:
-                    return target[name]
-        if root == "inputs":
-            return None  # an optional input without a value
-        if root == "outputs of a task":
-            if self.scope.in_condition:
-                return None
-            raise ExpressionError(
-                f"the task has no output '{key}'", node.offset, "does it run before, with set_outputs: true?"
-            )
-        raise ExpressionError(f"{root or 'the value'} has no '{key}'", node.offset, _known(target))
-
-    def _quantifier(self, node: ex.Quantifier) -> _Quantified:
-        target = self.value(node.target)
-        if not isinstance(target, list) or not all(isinstance(item, TaskVariable) for item in target):
-            raise ExpressionError(f".{node.mode}() follows task_groups['...'] only", node.offset)
-        return _Quantified(node.mode, tuple(target))
-
-    def _call(self, node: ex.Call) -> Any:
-        arguments = [self.value(argument) for argument in node.arguments]
-        least, most = {"format_date": (2, 3), "add_days": (2, 2)}.get(node.function, (1, 1))
-        if not least <= len(arguments) <= most:
-            wanted = str(least) if least == most else f"{least} or {most}"
-            raise ExpressionError(f"{node.function}() takes {wanted} argument(s), not {len(arguments)}", node.offset)
-        try:
-            return _FUNCTIONS[node.function](*arguments)
-        except (ValueError, TypeError, KeyError, OverflowError, AttributeError) as e:
-            raise ExpressionError(f"{node.function}(): {e}", node.offset) from e
-
-    def _unary(self, node: ex.Unary) -> Any:
-        value = self.value(node.operand)
-        if node.operator == "not":
-            return not _truth(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return -value
-        raise ExpressionError(f"'-' needs a number, not {_kind(value)}", node.offset)
-
-    def _binary(self, node: ex.Binary) -> Any:
-        if node.operator in ("and", "or"):
-            left = self.value(node.left)
-            stop = _truth(left) if node.operator == "or" else not _truth(left)
-            return left if stop else self.value(node.right)
-        left, right = self.value(node.left), self.value(node.right)
-        if isinstance(left, _Quantified):
-            over = all if left.mode == "all" else any
-            return over(_compare(node, item, right) for item in left.items)
-        return _compare(node, left, right)
-
-
-def _root(node: ex.Node) -> str | None:
-    """The kind of mapping that `node` denotes, when its keys are case-insensitive; None for ordinary dict values."""
-    if isinstance(node, ex.Name):
-        return node.name
-    parent = getattr(node, "target", None)
-    if parent is None:
-        return None
-    key = node.name if isinstance(node, ex.Attribute) else getattr(getattr(node, "key", None), "value", None)
-    name = str(key).lower()
-    parent_root = _root(parent)
-    if parent_root == "orchestra" and name == "pipeline_run_tasks":
-        return "tasks"
-    if parent_root == "tasks" and isinstance(node, (ex.Attribute, ex.Subscript)):
-        return "a task"
-    if parent_root == "a task" and name in ("outputs", "run_parameters"):
-        return "outputs of a task"
-    return None
-
-
-def _compare(node: ex.Binary, left: Any, right: Any) -> bool:
-    operator = node.operator
-    if operator == "==":
-        return _equal(left, right)
-    if operator == "!=":
-        return not _equal(left, right)
-    if operator in ("in", "not in"):
-        if isinstance(right, str):
-            found = isinstance(left, str) and str(left) in right
-        elif isinstance(right, Iterable):
-            found = any(_equal(left, item) for item in right)
-        else:
-            raise ExpressionError(f"'{operator}' needs a list on the right, not {_kind(right)}", node.offset)
-        return found if operator == "in" else not found
-    if operator in ("is", "is not"):
-        same = left is right or (_equal(left, right) and isinstance(left, bool) == isinstance(right, bool))
-        return same if operator == "is" else not same
-    if not _ordered(left, right):
-        raise ExpressionError(f"cannot compare {_kind(left)} '{operator}' {_kind(right)}", node.offset)
-    return bool(_ORDER[operator](left, right))
-
-
-def _ordered(left: Any, right: Any) -> bool:
-    numbers = (int, float)
-    if isinstance(left, numbers) and isinstance(right, numbers):
-        return True
-    return any(isinstance(left, kind) and isinstance(right, kind) for kind in (str, datetime, list))
-
-
-def _equal(left: Any, right: Any) -> bool:
-    if isinstance(right, Status):
-        left, right = right, left
-    return bool(left == right)
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, _Quantified):
-        over = all if value.mode == "all" else any
-        return over(bool(item) for item in value.items)
-    return bool(value)
+        return (value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value).isoformat()
+    if isinstance(value, (list, tuple, Mapping)):
+        return json.dumps(value, default=lambda item: dict(item) if isinstance(item, Mapping) else _text(item))
+    return "" if value is None else str(value)
 
 
 def truthy(value: Any) -> bool:
-    """Whether a condition with this value lets its node run."""
-    return _truth(value)
+    """Whether a condition with this value lets its node run: Python's truth, so the text 'false' does (section 5.7)."""
+    return bool(value)
+
+
+def _value(node: syntax.Node, scope: Scope) -> Any:
+    return _data(node, _place(node, scope))
+
+
+def _place(node: syntax.Node, scope: Scope) -> Any:
+    """A value, or what has values: _Names, a TaskVariable, a _Group."""
+    return _RULES[type(node)](node, scope)
+
+
+def _data(node: syntax.Node, place: Any) -> Any:
+    if isinstance(place, (TaskVariable, _Places, _Group)):
+        hint = "write tasks['...'].status or task_groups['...'].all().status == '...'"
+        raise ExpressionError("a task or task group is not a value", node.offset, hint)
+    return dict(place.values) if isinstance(place, _Names) else place
+
+
+def _name(node: syntax.Name, scope: Scope) -> _Names:
+    values = getattr(scope, node.name)
+    if values is None:
+        where = "inside a task group that has a matrix" if node.name == "matrix" else "in a trigger"
+        raise ExpressionError(f"'{node.name}' is only available {where}", node.offset)
+    if node.name == "orchestra":
+        values = {**values, "pipeline_run_tasks": _Places("tasks has no", scope.tasks)}
+    kind = _Places if node.name in ("orchestra", "tasks", "task_groups") else _Names
+    return kind(f"{node.name} has no", values, optional=node.name == "inputs")
+
+
+def _member(node: syntax.Node, place: Any, key: Any, scope: Scope) -> Any:
+    """What `.key` or `[key]` gives: the key of a dict, an index, a variable. Never an attribute of a Python object."""
+    if isinstance(place, _Group) and place.mode:
+        return _Group(tuple(_member(node, item, key, scope) for item in place.items), place.mode)
+    if isinstance(place, TaskVariable):
+        return _of_task(node, place, key, scope)
+    if isinstance(place, _Names):
+        return _variable(node, place, key, scope)
+    if place is None and scope.in_condition:
+        return None
+    by_index = isinstance(place, (list, tuple, str)) and isinstance(key, int) and not isinstance(key, bool)
+    try:
+        if by_index or isinstance(place, Mapping):
+            return place[key]
+    except IndexError:
+        message = f"index {key} is out of range: the length is {len(place)}"
+        raise ExpressionError(message, node.offset) from None
+    except (LookupError, TypeError):  # TypeError: a list cannot be the key of a dict
+        pass
+    raise ExpressionError(f"{_kind(place)} has no {key!r:.60}", node.offset, _known(place))
+
+
+def _variable(node: syntax.Node, names: _Names, key: Any, scope: Scope) -> Any:
+    if not isinstance(key, str):
+        raise ExpressionError(f"variables have names, {_kind(key)} is none", node.offset, "write str(...)")
+    value = names.values.get(key, _MISSING)
+    if value is _MISSING:
+        value = next((names.values[name] for name in names.values if str(name).lower() == key.lower()), _MISSING)
+    if value is _MISSING:
+        if names.optional:
+            return None
+        raise ExpressionError(f"{names.complaint} '{key:.60}'", node.offset, _known(names.values))
+    return _Group(tuple(value)) if isinstance(names, _Places) and isinstance(value, list) else value
+
+
+def _of_task(node: syntax.Node, task: TaskVariable, key: Any, scope: Scope) -> Any:
+    match str(key).lower():
+        case "status":
+            return Status(task.status)
+        case "task_run_id":
+            return task.task_run_id
+        case "outputs":
+            return _Names("the task has no output", task.outputs, scope.in_condition)
+        case "run_parameters":
+            return _Names("the task has no run parameter", task.run_parameters, scope.in_condition)
+    hint = "it has .status, .task_run_id, .run_parameters and .outputs"
+    raise ExpressionError(f"a task has no {key!r:.60}", node.offset, hint)
+
+
+def _quantifier(node: syntax.Quantifier, scope: Scope) -> _Group:
+    group = _place(node.target, scope)
+    if not isinstance(group, _Group):
+        raise ExpressionError(f".{node.mode}() follows task_groups['...'] only", node.offset)
+    return _Group(group.items, node.mode)
+
+
+def _call(node: syntax.Call, scope: Scope) -> Any:
+    arguments = [_value(argument, scope) for argument in node.arguments]
+    try:
+        return _FUNCTIONS[node.function](*arguments)
+    except (ExpressionError, ValueError, TypeError, OverflowError) as e:
+        raise ExpressionError(f"{node.function}(): {e}", node.offset) from e
+
+
+def _unary(node: syntax.Unary, scope: Scope) -> Any:
+    value = _value(node.operand, scope)
+    if node.operator == "not":
+        return not value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return -value
+    raise ExpressionError(f"'-' needs a number, not {_kind(value)}", node.offset)
+
+
+def _binary(node: syntax.Binary, scope: Scope) -> Any:
+    if node.operator == "and":
+        return _value(node.left, scope) and _value(node.right, scope)
+    if node.operator == "or":
+        return _value(node.left, scope) or _value(node.right, scope)
+    left, right = _place(node.left, scope), _place(node.right, scope)
+    group = left if isinstance(left, _Group) else right
+    pairs = [(left, right)]
+    if isinstance(group, _Group) and group.mode:  # the quantifier is about the comparison, not about the values
+        pairs = [(item, right) if group is left else (left, item) for item in group.items]
+    results = [_compare(node, _data(node.left, one), _data(node.right, other)) for one, other in pairs]
+    return any(results) if isinstance(group, _Group) and group.mode == "any" else all(results)
+
+
+def _compare(node: syntax.Binary, left: Any, right: Any) -> bool:
+    operator = {"!=": "==", "not in": "in", "is not": "is"}.get(node.operator, node.operator)
+    try:
+        return bool(_HOLDS[operator](left, right)) == (operator == node.operator)
+    except TypeError:
+        message = f"cannot compare {_kind(left)} '{node.operator}' {_kind(right)}"
+        raise ExpressionError(message, node.offset) from None
+
+
+def _equal(left: Any, right: Any) -> bool:
+    status, other = (left, right) if isinstance(left, Status) else (right, left)
+    if isinstance(status, Status) and other == "COMPLETED":
+        return status in TERMINAL
+    return bool(left == right)
+
+
+def _in(left: Any, right: Any) -> bool:
+    if isinstance(right, str):
+        return isinstance(left, str) and left in right
+    return any(_equal(left, item) for item in right)
+
+
+_HOLDS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": _equal, "in": _in, ">": op.gt, "<": op.lt, ">=": op.ge, "<=": op.le,
+    "is": lambda left, right: _equal(left, right) and isinstance(left, bool) == isinstance(right, bool),
+}  # fmt: skip
+
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (str, "text"), (bool, "a boolean"), (int, "a number"), (float, "a number"), (list, "a list"), (Mapping, "a dict"),
+    (datetime, "a date"), (_Group, "a task group without .all() or .any()"), (type(None), "None"),
+)  # fmt: skip
 
 
 def _kind(value: Any) -> str:
-    if value is None:
-        return "None"
-    names = {str: "text", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a dict"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), type(value).__name__)
 
 
-def _known(target: Mapping[str, Any]) -> str | None:
-    names = sorted(str(name) for name in target)
+def _known(values: Any) -> str | None:
+    if isinstance(values, list):
+        return f"it has {len(values)} item(s)"
+    names = sorted(map(str, values)) if isinstance(values, Mapping) else []
     return f"known: {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
 
 
 def _date(value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, str):
-        parsed = datetime.fromisoformat(value)
-        return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    raise TypeError(f"needs a date, not {_kind(value)}")
+    if not isinstance(value, (str, date)):
+        raise TypeError(f"needs a date, not {_kind(value)}")
+    moment = datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _format_date(value: Any, fmt: str, zone: str | None = None) -> str:
-    moment = _date(value)
-    return moment.astimezone(ZoneInfo(zone) if zone else UTC).strftime(fmt)
+@cache
+def _zone(name: str) -> ZoneInfo:
+    """By its name in any case, as pytz finds it. The list of all zones is read only when it must: it is slow."""
+    try:
+        return ZoneInfo(name)
+    except (ValueError, LookupError, OSError):
+        for known in available_timezones():
+            if known.lower() == name.lower():
+                return ZoneInfo(known)
+    raise ValueError(f"there is no time zone '{name}'")
 
 
-def _add_days(value: Any, days: float) -> datetime:
-    if isinstance(days, bool) or not isinstance(days, (int, float)):
-        raise TypeError(f"needs a number of days, not {_kind(days)}")
-    return _date(value) + timedelta(days=days)
+def _format_date(value: Any, form: str, zone: Any = None) -> str:
+    return _date(value).astimezone(_zone(str(zone or "UTC"))).strftime(form)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "format_date": _format_date,
-    "add_days": _add_days,
+    "add_days": lambda value, days: _date(value) + timedelta(days=days),
     "len": len,
     "int": int,
-    "str": lambda value: to_text(value) if isinstance(value, (datetime, UUID, list, dict)) else str(value),
+    "str": lambda value: to_text(value) if isinstance(value, (datetime, list, Mapping)) else str(value),
+}
+_RULES: dict[type[syntax.Node], Callable[[Any, Scope], Any]] = {
+    syntax.Literal: lambda node, scope: node.value,
+    syntax.Name: _name,
+    syntax.ListNode: lambda node, scope: [_value(item, scope) for item in node.items],
+    syntax.Attribute: lambda node, scope: _member(node, _place(node.target, scope), node.name, scope),
+    syntax.Subscript: lambda node, scope: _member(node, _place(node.target, scope), _value(node.key, scope), scope),
+    syntax.Quantifier: _quantifier,
+    syntax.Call: _call,
+    syntax.Unary: _unary,
+    syntax.Binary: _binary,
 }
