@@ -6,18 +6,15 @@ from importlib import import_module
 
 from rehearse.bindings.config import Connection
 from rehearse.jobs.base import Job
-from rehearse.language.catalogue import PARAMETERS
+from rehearse.language.parameters import PARAMETERS
 
 _PROCESS_JOBS = {"PYTHON_EXECUTE_SCRIPT": "python", "DBT_CORE_EXECUTE": "dbt_core"}
-_SQL_JOBS = {
-    job for job, parameters in PARAMETERS.items()
-    if job not in _PROCESS_JOBS and ("statement" in parameters or "query" in parameters)
-}  # fmt: skip
 
 
 def module_of(job: str) -> str | None:
     """The family that can run this job on this machine, or None."""
-    return _PROCESS_JOBS.get(job) or ("sql" if job in _SQL_JOBS else None)
+    takes_sql = not {"statement", "query"}.isdisjoint(PARAMETERS.get(job, ()))
+    return _PROCESS_JOBS.get(job) or ("sql" if takes_sql else None)
 
 
 def how(job: str, connection: Connection | None) -> str:

@@ -1,13 +1,14 @@
-"""What Orchestra can run: every integration, its jobs, and the parameters of the jobs whose schema is known.
+"""What Orchestra can run and wait for: every integration, its jobs, and the types of sensors.
 
-Source: sections 9.2 to 9.7 of the language reference. A job that is listed without parameters accepts any keys.
+Sources: sections 8.2, 9.2 and 9.3 of the language reference. The parameters of the jobs are in `parameters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
+
+from rehearse.language.parameters import Parameter, read_parameters
 
 _JOBS = """
 AIRBYTE_CLOUD: AIRBYTE_CLOUD_JOB
@@ -140,113 +141,64 @@ WELD:
 WINDOWS_SSH: WINDOWS_SSH_COMMAND
 """
 
-
-def _read_jobs() -> dict[str, list[str]]:
-    jobs: dict[str, list[str]] = {}
-    integration = ""
-    for line in _JOBS.strip().splitlines():
-        head, colon, rest = line.partition(":")
-        if colon:
-            integration = head
-            jobs[integration] = []
-        jobs[integration] += (rest if colon else line).split()
-    return jobs
-
-
-JOBS_BY_INTEGRATION = _read_jobs()
+JOBS_BY_INTEGRATION: dict[str, tuple[str, ...]] = {
+    integration: tuple(jobs.split())
+    for integration, _, jobs in (line.partition(":") for line in _JOBS.split("\n") if line)
+}
 INTEGRATIONS = tuple(JOBS_BY_INTEGRATION)
 INTEGRATION_OF = {job: integration for integration, jobs in JOBS_BY_INTEGRATION.items() for job in jobs}
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """`kind`: text, bool, number, list, dict or json (text that holds JSON). Any kind may be one whole expression."""
-
-    kind: str = "text"
-    required: bool = False
-    options: tuple[str, ...] = ()
-    threshold: bool = False
-    """A literal threshold such as `> 0`; expressions are refused (section 9.7)."""
-
-
-def _required(kind: str = "text", *options: str) -> Parameter:
-    return Parameter(kind, True, options)
-
-
-_NOTHING: Mapping[str, Parameter] = {}
-_TEXT, _BOOL, _JSON = Parameter(), Parameter("bool"), Parameter("json")
-_THRESHOLDS = {
-    "error_threshold_expression": Parameter(threshold=True),
-    "warn_threshold_expression": Parameter(threshold=True),
+MISSPELT = {
+    "SNOWFLAKE_QUERY": "write SNOWFLAKE_RUN_QUERY; SNOWFLAKE_QUERY is a type of sensor",
+    "SLACK_SEND_MESSAGE": "write SEND_SLACK_MESSAGE",
+    "REDSHIFT_EXECUTE_STATEMENT": "write AWS_REDSHIFT_EXECUTE_STATEMENT",
+    "AWS_S3_DOWNLOAD_FILE": "write AWS_S3_GET_FILE",
+    "S3_DOWNLOAD_FILE": "write AWS_S3_GET_FILE",
+    "POWER_BI_DATASET_REFRESH": "write POWER_BI_REFRESH_DATASET",
+    "POWER_BI_REFRESH_DATAMART": "datamarts are retired; write POWER_BI_REFRESH_DATASET or POWER_BI_REFRESH_DATAFLOW",
 }
-_PROCESS: dict[str, Parameter] = {
-    "package_manager": Parameter(options=("PIP", "POETRY", "UV")),
-    "python_version": Parameter(options=("3.11", "3.12")),
-    "project_dir": _TEXT,
-    "shallow_clone_dirs": _TEXT,
-    "branch": _TEXT,
-    "environment_variables": _JSON,
-}
-_WAREHOUSE_CONTEXT = dict.fromkeys(("role", "warehouse", "database", "schema"), _TEXT)
+"""Jobs that look right and that the platform does not have (9.2, 9.3) -> a hint that says what to write instead."""
+
+OPERATION_TYPES = (
+    "AGGREGATION", "ANALYSIS", "DEPLOY", "INGESTION", "ITERATOR", "MATERIALISATION", "OPERATION", "QUERY", "REFRESH",
+    "REVERSE_ETL", "SEED", "SNAPSHOT", "SOURCE", "TEST", "TEST_GROUP", "TRIGGER", "UNKNOWN",
+)  # fmt: skip
 
 
-def _query(sql: str = "statement", more: Mapping[str, Parameter] = _NOTHING) -> dict[str, Parameter]:
-    return {sql: _required(), "database": _TEXT, "set_outputs": _BOOL, **more}
+class Sensor(NamedTuple):
+    """One type of sensor: its integration, parameters, and names of the outputs that `map_outputs` can read."""
+
+    integration: str
+    parameters: Mapping[str, Parameter]
+    outputs: tuple[str, ...]
+    others: bool = False
+    """Not all its parameters are known: further ones are accepted."""
 
 
-def _test(sql: str = "statement", more: Mapping[str, Parameter] = _NOTHING) -> dict[str, Parameter]:
-    return {sql: _required(), "database": _TEXT, **_THRESHOLDS, **more}
+_SENSORS = """
+AWS_S3_FILE                AWS_S3                   files         bucket_name! prefix
+ADLS_FILE                  AZURE_DATA_LAKE_STORAGE  files         container_name! prefix
+SFTP_FILE                  SFTP                     files         folder_path file_pattern ...
+SHAREPOINT_FILE            SHAREPOINT               files         ...
+SNOWFLAKE_QUERY            SNOWFLAKE                results       query!
+POSTGRES_QUERY             POSTGRES                 results       query!
+MYSQL_QUERY                MYSQL                    results       query!
+SQL_SERVER_QUERY           SQL_SERVER               results       query!
+GCP_BIG_QUERY_QUERY        GCP_BIG_QUERY            results       query!
+FABRIC_SYNAPSE_QUERY       FABRIC_SYNAPSE           results       query!
+CLICKHOUSE_QUERY           CLICKHOUSE               results       query!
+DATABRICKS_QUERY           DATABRICKS               results       query! warehouse_id
+MONGODB_QUERY              MONGODB                  results       ...
+ORCHESTRA_PIPELINE_STATUS  ORCHESTRA                pipeline_run  pipeline_id! statuses status check_latest_run
+ORCHESTRA_WEBHOOK_EVENT    ORCHESTRA                sensor_event  event_type! check_latest_event
+"""
 
 
-_BIGQUERY = {"location": _TEXT, "enable_drive_scope": _BOOL}
-_WAREHOUSE_ID = {"warehouse_id": _required()}
-
-PARAMETERS: dict[str, dict[str, Parameter]] = {
-    "PYTHON_EXECUTE_SCRIPT": {
-        "source": Parameter(options=("GIT", "INLINE")),
-        "command": _TEXT,
-        "code": _TEXT,
-        "build_command": _TEXT,
-        "set_outputs": _BOOL,
-        **_PROCESS,
-    },
-    "DBT_CORE_EXECUTE": {
-        "commands": _required(),
-        "warehouse_identifier": _TEXT,
-        "use_state_orchestration": _BOOL,
-        "production_run_identifier": _TEXT,
-        **_PROCESS,
-    },
-    "SNOWFLAKE_RUN_QUERY": _query(more=_WAREHOUSE_CONTEXT),
-    "SNOWFLAKE_RUN_TEST": _test(more=_WAREHOUSE_CONTEXT),
-    "POSTGRES_RUN_QUERY": _query(),
-    "POSTGRES_RUN_TEST": _test(),
-    "MYSQL_RUN_QUERY": _query(),
-    "SQL_SERVER_RUN_QUERY": _query(),
-    "CLICKHOUSE_RUN_QUERY": _query(),
-    "CLICKHOUSE_RUN_TEST": _test(),
-    "FABRIC_SYNAPSE_RUN_QUERY": _query(),
-    "FABRIC_SYNAPSE_RUN_DQ_TEST": _test(),
-    "GCP_BQ_RUN_QUERY_JOB": _query("query", _BIGQUERY),
-    "GCP_BQ_RUN_TEST": _test("query", _BIGQUERY),
-    "DATABRICKS_EXECUTE_STATEMENT": _query(more=_WAREHOUSE_ID),
-    "DATABRICKS_RUN_TEST": _test(more=_WAREHOUSE_ID),
-    "AWS_REDSHIFT_EXECUTE_STATEMENT": _query(),
-    "BAUPLAN_DATA_QUALITY_TEST": _test(),
-    "MOTHERDUCK_EXECUTE_QUERY": _query("query"),
-    "DUCKDB_EXECUTE_QUERY": _query("query"),
-    "SEND_SLACK_MESSAGE": {
-        "channel_name": _required(),
-        "text": _TEXT,
-        "blocks": _JSON,
-        "attachments": Parameter("any"),
-    },
-}
+def _read_sensor(line: str) -> tuple[str, Sensor]:
+    sensor_type, integration, output, names = line.split(None, 3)
+    known = names.removesuffix("...")
+    return sensor_type, Sensor(integration, read_parameters(sensor_type, known), (output,), known != names)
 
 
-def kind_of(value: Any) -> str:
-    """The `Parameter.kind` that a YAML value has."""
-    if isinstance(value, bool):
-        return "bool"
-    names = {str: "text", int: "number", float: "number", list: "list", dict: "dict"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), type(value).__name__)
+SENSORS = dict(_read_sensor(line) for line in _SENSORS.strip().splitlines())
+"""`outputs` of ORCHESTRA_WEBHOOK_EVENT also has every key of the event itself, whatever they are."""

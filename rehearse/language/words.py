@@ -1,0 +1,19 @@
+"""Suggestions for words that are almost right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known word most like `word`, whatever their case."""
+    from difflib import get_close_matches  # only files with mistakes pay for it
+
+    folded = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), folded, 1, cutoff)
+    return folded[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    near = closest(word, known)
+    return f"did you mean '{near}'?" if near is not None else None
