@@ -176,12 +176,14 @@ pipeline:
   ask:
     tasks:
       count:
+        name: count
         integration: POSTGRES
         integration_job: POSTGRES_RUN_QUERY
         parameters:
           statement: create temporary table t as select 12.50 as price; select price, 'x;y' from t
           set_outputs: true
       broken:
+        name: broken
         integration: POSTGRES
         integration_job: POSTGRES_RUN_QUERY
         parameters: {statement: select nothing from nowhere}

@@ -98,6 +98,8 @@ class Bindings:
     root: Path
     environments: Mapping[str, Mapping[str, Any]]
     connections: Mapping[str, Connection]
+    ignored_warnings: frozenset[str] = frozenset()
+    """Codes of `rehearse validate` that this repository does not want to see."""
 
     def environment(self, name: str | None) -> tuple[str, dict[str, Any]]:
         """Name and variables of an environment. Raises BindingError for an unknown one."""
@@ -143,17 +145,26 @@ def load_bindings(root: Path) -> Bindings:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as e:
         raise BindingError(f"{path}: {e}") from e
-    unknown = set(content) - {"environments", "connections"}
+    unknown = set(content) - {"environments", "connections", "validate"}
     if unknown:
         raise BindingError(
-            f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID]"
+            f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID], [validate]"
         )
     for table in ("environments", "connections"):
         for name, entry in content.get(table, {}).items():
             if not isinstance(entry, dict):
                 raise BindingError(f"{path}: [{table}] {name} must be a table", f"write [{table}.{name}]")
     connections = {cid: _connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
-    return Bindings(root, content.get("environments", {}), connections)
+    return Bindings(root, content.get("environments", {}), connections, _ignored(path, content.get("validate", {})))
+
+
+def _ignored(path: Path, table: Any) -> frozenset[str]:
+    codes = table.get("ignore", []) if isinstance(table, dict) and set(table) <= {"ignore"} else None
+    if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
+        raise BindingError(
+            f"{path}: [validate] holds 'ignore', a list of codes", 'for example: ignore = ["raw-splice"]'
+        )
+    return frozenset(codes)
 
 
 def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Connection:

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from rehearse import __version__
+from rehearse.cli.explain import explain
 from rehearse.cli.plan import plan
 from rehearse.cli.run import run
+from rehearse.cli.schema import schema
 from rehearse.cli.validate import validate
 from rehearse.errors import RehearseError
 
@@ -42,6 +44,8 @@ def _root(
 app.command()(validate)
 app.command()(plan)
 app.command()(run)
+app.command()(explain)
+app.command()(schema)
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from rehearse.cli.problems import show_problem
 from rehearse.errors import InvalidPipeline, RehearseError
-from rehearse.language.document import Problem
 
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 STYLES = {"SUCCEEDED": "green", "WARNING": "yellow", "FAILED": "bold red", "CANCELLED": "magenta", "SKIPPED": "dim"}
@@ -25,14 +25,6 @@ def complain(error: RehearseError) -> None:
     talk.print(Text.assemble(("error: ", "bold red"), str(error)))
     if error.hint:
         talk.print(f"  {error.hint}", markup=False)
-
-
-def show_problem(problem: Problem) -> None:
-    place = f"{problem.file}:{problem.position.line}:{problem.position.column}: "
-    style = "bold red" if problem.severity == "error" else "yellow"
-    talk.print(Text.assemble((place, "bold"), (f"{problem.severity}: ", style), problem.message))
-    if problem.hint:
-        talk.print(f"    {problem.hint}", markup=False)
 
 
 def print_json(value: Any) -> None:

@@ -2,42 +2,118 @@
 
 from __future__ import annotations
 
+import glob
+from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rehearse.bindings.config import Bindings
+    from rehearse.language.validation import Policy
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+    github = "github"
 
 
 def validate(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Pipeline files or folders.", show_default="orchestra/")
+        list[str] | None,
+        typer.Argument(metavar="[PATH...]", help="Files, folders or patterns.", show_default="orchestra/"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the problems as JSON on stdout.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings for errors.")] = False,
+    ignore: Annotated[
+        list[str] | None, typer.Option("--ignore", metavar="CODE", help="Switch a warning off; repeatable.")
+    ] = None,
+    format: Annotated[Format, typer.Option(help="github: annotations of a workflow.")] = Format.text,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
-    """Check pipeline files: every problem at its line and column, offline."""
-    from rehearse.cli.output import print_json, show_problem, talk
-    from rehearse.errors import UsageError
-    from rehearse.language.document import read_document
-    from rehearse.language.validation import check
+    """Check pipeline files: every problem at its line and column, offline.
 
-    files: list[Path] = []
-    for path in paths or [Path("orchestra")]:
-        found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if _is_pipeline(p))
-        if not found:
-            raise UsageError(f"there is no pipeline at {path}", "name a .yml file or a folder that has some")
-        files += found
-    problems = [problem for file in files for problem in check(read_document(file))[1]]
+    A warning is also switched off by `# rehearse: ignore[code]` on its line or above it, and by [validate] ignore in
+    rehearse.toml. `rehearse explain CODE` says more about one.
+    """
+    from rehearse.bindings.config import find_root, load_bindings
+    from rehearse.cli import problems as show
+    from rehearse.language.validation import check_files
+
+    files = _files(paths or ["orchestra"])
+
+    @cache
+    def policy_of(root: Path) -> Policy:
+        return make_policy(load_bindings(root), ignore or [], strict)
+
+    checked = check_files(files, lambda file: policy_of(find_root(file.resolve().parent)))
+    problems = [problem for _, found in checked for problem in found]
     errors = sum(problem.severity == "error" for problem in problems)
-    if as_json:
-        print_json({"schema_version": 1, "files": [str(f) for f in files], "problems": [p.as_dict() for p in problems]})
+    if as_json or format is Format.json:
+        show.print_json(files, problems)
     else:
         for problem in problems:
-            show_problem(problem)
-        verdict = f"{errors} error(s)" if errors else "valid"
-        talk.print(f"{len(files)} file(s): {verdict}, {len(problems) - errors} warning(s)")
+            (show.print_annotation if format is Format.github else show.show_problem)(problem)
+        verdict = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+        show.say(f"{_count(len(files), 'file')}: {verdict if problems else 'valid'}")
     raise typer.Exit(2 if errors else 0)
 
 
-def _is_pipeline(path: Path) -> bool:
-    hidden = any(part.startswith(".") and part not in (".", "..") for part in path.parts)
-    return path.suffix in (".yml", ".yaml", ".oml") and not hidden and path.is_file()
+def make_policy(bindings: Bindings, ignore: list[str], strict: bool = False) -> Policy:
+    """How the warnings of the pipelines of a repository are taken. Raises UsageError, BindingError for codes that are none."""
+    from rehearse.bindings.config import FILE
+    from rehearse.errors import BindingError, UsageError
+    from rehearse.language.rules.review import Surroundings
+    from rehearse.language.validation import Policy
+
+    for code in ignore:
+        if problem := _not_ignorable(code):
+            raise UsageError(f"--ignore {code}: {problem[0]}", problem[1])
+    for code in sorted(bindings.ignored_warnings):
+        if problem := _not_ignorable(code):
+            raise BindingError(f"{bindings.root / FILE}: [validate] ignore: '{code}' {problem[0]}", problem[1])
+    names = {name.lower() for variables in bindings.environments.values() for name in variables}
+    around = Surroundings(frozenset(bindings.connections) or None, frozenset(names) or None)
+    return Policy(frozenset(ignore) | bindings.ignored_warnings, strict, around)
+
+
+def _not_ignorable(code: str) -> tuple[str, str] | None:
+    """Why a code cannot be switched off, and what to do; None when it can."""
+    from rehearse.language.problems import CODES
+    from rehearse.language.words import did_you_mean
+
+    warnings = [name for name, known in CODES.items() if known.severity == "warning"]
+    if code in warnings:
+        return None
+    why = "is an error, which cannot be switched off" if code in CODES else "is no code of a warning"
+    return why, did_you_mean(code, warnings) or f"one of {', '.join(warnings)}"
+
+
+def _files(paths: list[str]) -> list[Path]:
+    """Files in the order named, each once. Raises UsageError for a name that leads to none."""
+    from rehearse.errors import UsageError
+    from rehearse.language.document import SUFFIXES
+
+    files: dict[Path, None] = {}
+    for name in paths:
+        path = Path(name)
+        if path.is_file():
+            found = [path]
+        elif path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not _hidden(p, path))
+        else:
+            found = sorted(Path(p) for p in glob.glob(name, recursive=True) if Path(p).suffix in SUFFIXES)
+        if not found:
+            raise UsageError(f"there is no pipeline at {name}", "name a .yml file or a folder that has some")
+        files |= dict.fromkeys(found)
+    return list(files)
+
+
+def _hidden(path: Path, below: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(below).parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -6,56 +6,29 @@ each value stands, that a key occurred twice, and how large the document becomes
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
+from rehearse.language.positions import Mark, position_of_index, source_index
+from rehearse.language.problems import CODES, Loc, Position, Problem
+
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 60
-MAX_NODES = 200_000  # after alias expansion: a "billion laughs" document stops here
+MAX_NODES = 120_000  # after alias expansion: a "billion laughs" document stops here
+SUFFIXES = (".yml", ".yaml", ".oml")
 
-Loc = tuple[str | int, ...]
+_LONGEST_NUMBER = 100  # in characters: reading 1:1:1:... as a number of base 60 takes quadratic time
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
-_BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
-
-
-class Position(NamedTuple):
-    """1-based, as editors count."""
-
-    line: int
-    column: int
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a pipeline file. `loc` and `type` are worded as the platform's validation endpoint does."""
-
-    file: str
-    position: Position
-    message: str
-    type: str = "value_error"
-    loc: Loc = ()
-    hint: str | None = None
-    severity: str = "error"
-
-    def __str__(self) -> str:
-        hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.file}:{self.position.line}:{self.position.column}: {self.severity}: {self.message}{hint}"
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "file": self.file,
-            "line": self.position.line,
-            "column": self.position.column,
-            "severity": self.severity,
-            "message": self.message,
-            "type": self.type,
-            "loc": list(self.loc),
-            "hint": self.hint,
-        }
+_IMPLICIT = yaml.resolver.Resolver.yaml_implicit_resolvers  # first character -> what plain text may mean
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufeff\uff00-\ufffd\U00010000-\U0010ffff]")
+_WORDS_OF_TRUTH = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 
 
 @dataclass
@@ -66,88 +39,110 @@ class Document:
     text: str = ""
     value: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
-    keys: dict[Loc, Position] = field(default_factory=dict)
-    values: dict[Loc, Position] = field(default_factory=dict)
+    marks: Mark = field(default_factory=lambda: Mark(Position(1, 1)))
 
-    def locate(self, loc: Loc, *, key: bool = False) -> Position:
-        """The position of the value (or key) at `loc`, or of the nearest enclosing one that was written down."""
-        table = self.keys if key else self.values
-        while loc:
-            if loc in table:
-                return table[loc]
-            if loc in self.values:
-                return self.values[loc]
-            loc = loc[:-1]
-        return self.values.get((), Position(1, 1))
+    def mark(self, loc: Loc) -> tuple[Mark, bool]:
+        """The mark at `loc`, or of the nearest enclosing value that was written down; and whether it is the very one."""
+        mark = self.marks
+        for part in loc:
+            found = mark.items.get(part) if mark.items else None
+            if found is None:
+                return mark, False
+            mark = found
+        return mark, True
+
+    def written(self, loc: Loc) -> str:
+        """The source text of the scalar at `loc`, as it stands in the file."""
+        mark, _ = self.mark(loc)
+        return self.text[mark.start : mark.end]
+
+    def locate(self, loc: Loc, *, key: bool = False, offset: int | None = None) -> Position:
+        """Line and column of the value (or key) at `loc`; with `offset`, of that character of the text it holds."""
+        mark, found = self.mark(loc)
+        if key and mark.key is not None:
+            return mark.key
+        if offset is not None and found:
+            value: Any = self.value
+            for part in loc:
+                value = value[part]
+            return position_of_index(self.text, source_index(self.text, mark, value, offset))
+        return mark.value
 
     def problem(
-        self,
-        loc: Loc,
-        message: str,
-        type: str = "value_error",
-        hint: str | None = None,
-        *,
-        key: bool = False,
-        severity: str = "error",
-    ) -> Problem:
-        return Problem(self.file, self.locate(loc, key=key), message, type, loc, hint, severity)
+        self, code: str, loc: Loc, message: str, hint: str | None = None, *, key: bool = False, offset: int | None = None,
+        type: str | None = None, msg: str = "", severity: str | None = None, position: Position | None = None,
+    ) -> Problem:  # fmt: skip
+        """A problem at `loc` of this document; what is not given comes from the code's entry in the table."""
+        known = CODES[code]
+        return Problem(
+            self.file, position or self.locate(loc, key=key, offset=offset), code, message, hint, loc, type or known.type,
+            msg, severity or known.severity, self._platform_loc(loc),
+        )  # fmt: skip
 
-
-@dataclass
-class _Container:
-    loc: Loc
-    value: dict[str, Any] | list[Any]
-    anchor: str | None
-    key: str | None = None
-    expects_key: bool = False
-    size: int = 1
-    merge: bool = False
-    merged: list[dict[str, Any]] = field(default_factory=list)
-
-
-class _TooLarge(Exception):
-    pass
+    def _platform_loc(self, loc: Loc) -> Loc:
+        """Inside a node, the platform's `loc` names the member of the union that the node was taken for."""
+        if len(loc) < 3 or loc[0] != "pipeline" or not isinstance(self.value, dict):
+            return loc
+        nodes = self.value.get("pipeline")
+        node = nodes.get(loc[1]) if isinstance(nodes, dict) else None
+        tag = "TaskGroupModel" if isinstance(node, dict) and "tasks" in node else "TaskModel"
+        return (*loc[:2], tag, *loc[2:])
 
 
 def read_document(path: Path) -> Document:
     """Read a pipeline file. Problems are collected in the result; only a missing file raises OSError."""
-    file = str(path)
+    doc = Document(str(path))
     if path.stat().st_size > MAX_BYTES:
-        doc = Document(file)
-        doc.problems.append(Problem(file, Position(1, 1), f"the file is larger than {MAX_BYTES:,} bytes", "too_large"))
-        return doc
+        return _failed(doc, "too-large", f"the file is larger than {MAX_BYTES:,} bytes", "split the pipeline")
     try:
         raw = path.read_bytes()
     except OSError as e:
-        return Document(file, problems=[Problem(file, Position(1, 1), f"cannot be read: {e.strerror}", "unreadable")])
+        return _failed(doc, "unreadable", f"cannot be read: {e.strerror}")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as e:
-        line = raw.count(b"\n", 0, e.start) + 1
-        doc = Document(file)
-        doc.problems.append(
-            Problem(file, Position(line, 1), "the file is not UTF-8", "encoding", hint="save it as UTF-8")
+        before = raw[: e.start]
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        return _failed(
+            doc, "encoding", "the file is not UTF-8", "save it as UTF-8", Position(before.count(b"\n") + 1, column)
         )
-        return doc
-    return parse_document(text, file)
+    doc = parse_document(text, str(path))
+    if path.suffix not in SUFFIXES:
+        doc.problems.append(
+            doc.problem("extension", (), f"the file ends in '{path.suffix}'", f"name it {path.stem}.yml",
+                        position=Position(1, 1))
+        )  # fmt: skip
+    return doc
 
 
 def parse_document(text: str, file: str = "<text>") -> Document:
     """Parse YAML 1.1 text into a `Document`; never raises."""
     doc = Document(file, text)
+    if bad := _FORBIDDEN.search(text):
+        name = f"U+{ord(bad[0]):04X}"
+        return _failed(doc, "encoding", f"the character {name} is not allowed in YAML", "delete it, or write it as an "
+                       'escape inside double quotes: "\\x00"', position_of_index(text, bad.start()))  # fmt: skip
     try:
         doc.value = _Builder(doc).build()
     except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None) or getattr(e, "context_mark", None)
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         message = getattr(e, "problem", None) or getattr(e, "reason", None) or str(e)
-        context = getattr(e, "context", None)
-        message = f"{message} ({context})" if context else message
-        doc.problems.append(
-            Problem(file, position, f"YAML: {message}", "yaml", hint=_yaml_hint(text, position, message))
-        )
+        context = getattr(e, "context", None) or ""
+        mark = getattr(e, "problem_mark", None) or getattr(e, "context_mark", None)
+        if "quoted scalar" in context and "end of stream" in message:
+            mark, message = getattr(e, "context_mark", mark), "this quoted text is never closed"
+        elif context:
+            message = f"{message} ({context})"
+        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+        return _failed(doc, "yaml-syntax", f"YAML: {message}", _yaml_hint(text, position, message), position)
     except _TooLarge as e:
-        doc.problems.append(Problem(file, Position(1, 1), str(e), "too_large"))
+        return _failed(doc, "too-large", str(e), None, e.position)
+    return doc
+
+
+def _failed(
+    doc: Document, code: str, message: str, hint: str | None = None, position: Position = Position(1, 1)
+) -> Document:
+    doc.problems.append(doc.problem(code, (), message, hint, position=position))
     return doc
 
 
@@ -165,9 +160,30 @@ def _yaml_hint(text: str, position: Position, message: str) -> str | None:
         return "a value that contains ': ' must be quoted, or the line is indented too far"
     if "block end" in message or "block mapping" in message:
         return "check the indentation: this line does not align with the ones above it"
-    if "quoted scalar" in message:
-        return "a quote is opened here and never closed"
+    if "never closed" in message:
+        return "end it with the same quote"
     return None
+
+
+class _TooLarge(Exception):
+    def __init__(self, message: str, position: Position):
+        super().__init__(message)
+        self.position = position
+
+
+@dataclass(slots=True)
+class _Container:
+    value: dict[str, Any] | list[Any]
+    mark: Mark
+    anchor: str | None
+    key: str | None = None
+    key_position: Position | None = None
+    expects_key: bool = False
+    in_key: bool = False
+    flow: bool = False
+    size: int = 1
+    merge: bool = False
+    merged: list[tuple[Any, Mark]] = field(default_factory=list)
 
 
 class _Builder:
@@ -176,155 +192,183 @@ class _Builder:
     def __init__(self, doc: Document):
         self.doc = doc
         self.stack: list[_Container] = []
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[Any, Mark, int]] = {}
         self.nodes = 0
         self.root: Any = None
         self.documents = 0
 
     def build(self) -> dict[str, Any] | None:
         for event in yaml.parse(self.doc.text, Loader=_Loader):
-            if isinstance(event, yaml.ScalarEvent):
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
                 self._scalar(event)
-            elif isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                self._open(event)
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                self._open(event, kind is yaml.MappingStartEvent)
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
                 self._close()
-            elif isinstance(event, yaml.AliasEvent):
+            elif kind is yaml.AliasEvent:
                 self._alias(event)
-            elif isinstance(event, yaml.DocumentStartEvent):
+            elif kind is yaml.DocumentStartEvent:
                 self.documents += 1
                 if self.documents > 1:
-                    self._report(event, "only one YAML document per file", "yaml", "remove the '---' line")
+                    self._report("several-documents", event, "only one YAML document per file", "remove the '---' line")
                     break
         if not isinstance(self.root, dict):
             if not self.doc.problems:
-                what = "empty" if self.root is None else f"a {type(self.root).__name__}"
-                problem = Problem(
-                    self.doc.file, Position(1, 1), f"a pipeline is a YAML mapping; this file is {what}", "dict_type"
-                )
-                self.doc.problems.append(problem)
+                what = {"NoneType": "empty", "list": "a list", "str": "text"}.get(type(self.root).__name__, "a number")
+                _failed(self.doc, "not-a-mapping", f"a pipeline is a YAML mapping; this file is {what}",
+                        "start with 'version: v1'", self.doc.marks.value)  # fmt: skip
             return None
-        return self.root
+        # What stands for an unknown alias is a guess, and further problems would only follow from it.
+        return None if any(problem.code == "yaml-syntax" for problem in self.doc.problems) else self.root
 
-    def _report(self, event: yaml.Event, message: str, type: str, hint: str | None = None, loc: Loc = ()) -> None:
-        self.doc.problems.append(Problem(self.doc.file, _position(event), message, type, loc, hint))
+    def _report(
+        self, code: str, event: Any, message: str, hint: str | None = None, key: str | int | None = None
+    ) -> None:
+        loc = tuple(_child_key(container) for container in self.stack[:-1])
+        if self.stack:
+            loc = (*loc, key if key is not None else _child_key(self.stack[-1]))
+        self.doc.problems.append(self.doc.problem(code, loc, message, hint, position=_position(event)))
 
-    def _count(self, nodes: int) -> None:
+    def _count(self, nodes: int, event: Any) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
-            raise _TooLarge(f"the document has more than {MAX_NODES:,} values once its aliases are expanded")
+            message = f"the document has more than {MAX_NODES:,} values, counting each alias as what it stands for"
+            raise _TooLarge(message, _position(event))
 
-    def _scalar(self, event: yaml.ScalarEvent) -> None:
+    def _scalar(self, event: Any) -> None:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.expects_key:
             self._key(top, event)
             return
-        value = _scalar_value(event)
-        self._count(1)
+        self._count(1, event)
+        if top is not None and top.flow and not event.style and "?" in event.value:
+            message = "other readers of YAML stop at the ? of an unquoted text inside [] or {}"
+            self._report("yaml-surprise", event, message, f"quote it: '{event.value}'")
+        start, end = event.start_mark, event.end_mark
+        mark = Mark(Position(start.line + 1, start.column + 1), None, start.index, end.index, event.style)
+        text = event.value
+        plain = event.style is None or event.style == ""
+        typed = event.tag or (plain and text[:1] in _IMPLICIT and len(text) < _LONGEST_NUMBER)
+        value = self._plain(event) if typed else text
         if event.anchor:
-            self.anchors[event.anchor] = (value, 1)
-        self._place(value, event, 1)
+            self.anchors[event.anchor] = (value, mark, 1)
+        self._place(value, mark, 1)
 
-    def _key(self, top: _Container, event: yaml.ScalarEvent) -> None:
+    def _plain(self, event: Any) -> Any:
+        """The YAML 1.1 value, except that dates and other exotic tags stay the text that was written."""
+        text = event.value
+        tag: str = event.tag or _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
+        kind = tag.rsplit(":", 1)[-1]
+        try:
+            if kind == "null":
+                return None
+            if kind == "bool":
+                return _WORDS_OF_TRUTH[text.lower()]
+            if kind in ("int", "float"):
+                node = yaml.ScalarNode(tag, text)
+                construct = _CONSTRUCTOR.construct_yaml_int if kind == "int" else _CONSTRUCTOR.construct_yaml_float
+                value = construct(node)
+                if ":" in text or (len(text) > 1 and text[0] == "0" and text.isdigit()):
+                    self._report("yaml-surprise", event, f"YAML reads {text} as {value}", f"quote it: '{text}'")
+                return value
+        except (ValueError, KeyError):
+            return text
+        if kind == "timestamp":
+            self._report("yaml-surprise", event, f"YAML reads {text} as a date, not as text", f"quote it: '{text}'")
+        return text
+
+    def _key(self, top: _Container, event: Any) -> None:
         top.expects_key = False
         # `on:` and `no:` are booleans in YAML 1.1; as a key the author always means the word.
-        key = event.value
+        key: str = event.value
         top.merge = key == "<<" and not event.style
-        if not top.merge and key in top.value and not any(key in m for m in top.merged):
-            self._report(
-                event,
-                f"Duplicate key found in YAML: '{key}'",
-                "duplicate_key",
-                "the first one is used",
-                (*top.loc, key),
-            )
+        if not top.merge and key in top.value and not any(key in merged for merged, _ in top.merged):
+            message = f"Duplicate key found in YAML: '{key}'"
+            self._report("duplicate-key", event, message, "the first one is used", key)
             top.key = None  # the value that follows is dropped, as the platform's own client does
             return
-        top.key = key
-        self.doc.keys.setdefault((*top.loc, key), _position(event))
+        if not event.style and key.lower() in _WORDS_OF_TRUTH:
+            value = str(_WORDS_OF_TRUTH[key.lower()]).lower()
+            self._report("yaml-surprise", event, f"YAML reads the key {key} as {value}", f"quote it: '{key}'", key)
+        top.key, top.key_position = key, _position(event)
 
-    def _open(self, event: Any) -> None:
+    def _open(self, event: Any, mapping: bool) -> None:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.expects_key:
-            self._report(event, "a mapping key must be text", "key_type", loc=top.loc)
-            top.expects_key, top.key = False, None
+            self._report("key-type", event, "a mapping key must be text")
+            top.in_key = True
         if len(self.stack) >= MAX_DEPTH:
-            raise _TooLarge(f"the document is nested deeper than {MAX_DEPTH} levels")
-        self._count(1)
-        mapping = isinstance(event, yaml.MappingStartEvent)
-        child = _Container(self._child_loc(), {} if mapping else [], event.anchor, expects_key=mapping)
-        self.doc.values.setdefault(child.loc, _position(event))
-        self.stack.append(child)
+            raise _TooLarge(f"the document is nested deeper than {MAX_DEPTH} levels", _position(event))
+        self._count(1, event)
+        mark = Mark(_position(event), items={})
+        container = _Container({} if mapping else [], mark, event.anchor, expects_key=mapping, flow=event.flow_style)
+        self.stack.append(container)
 
     def _close(self) -> None:
         done = self.stack.pop()
-        if isinstance(done.value, dict):
-            for merged in done.merged:
-                for key, value in merged.items():
-                    done.value.setdefault(key, value)
+        for value, mark in done.merged:
+            for key, item in value.items():
+                if key not in done.value:
+                    done.value[key] = item
+                    if mark.items and done.mark.items is not None and key in mark.items:
+                        done.mark.items[key] = mark.items[key]
         if done.anchor:
-            self.anchors[done.anchor] = (done.value, done.size)
-        self._place(done.value, None, done.size)
+            self.anchors[done.anchor] = (done.value, done.mark, done.size)
+        self._place(done.value, done.mark, done.size)
 
-    def _alias(self, event: yaml.AliasEvent) -> None:
-        if self.stack and self.stack[-1].expects_key:
-            self._report(event, "a mapping key must be text, not an alias", "key_type", loc=self.stack[-1].loc)
-            self.stack[-1].expects_key, self.stack[-1].key = False, None
+    def _alias(self, event: Any) -> None:
+        top = self.stack[-1] if self.stack else None
+        if top is not None and top.expects_key:
+            self._report("key-type", event, "a mapping key must be text, not an alias")
+            top.expects_key, top.key = False, None
             return
         if event.anchor not in self.anchors:
-            self._report(
-                event, f"unknown alias '*{event.anchor}'", "yaml", "an anchor must be complete before its alias"
-            )
-            self._place(None, event, 1)
+            hint = "an anchor must be complete before its alias"
+            self._report("yaml-syntax", event, f"unknown alias '*{event.anchor}'", hint)
+            self._place(None, Mark(_position(event)), 1)
             return
-        value, size = self.anchors[event.anchor]
-        self._count(size)
-        self._place(value, event, size)
+        value, mark, size = self.anchors[event.anchor]
+        self._count(size, event)
+        self._place(value, mark.alias(_position(event)), size)
 
-    def _child_loc(self) -> Loc:
+    def _place(self, value: Any, mark: Mark, size: int) -> None:
         if not self.stack:
-            return ()
-        top = self.stack[-1]
-        if isinstance(top.value, list):
-            return (*top.loc, len(top.value))
-        return (*top.loc, top.key if top.key is not None else "?")
-
-    def _place(self, value: Any, event: yaml.Event | None, size: int) -> None:
-        if not self.stack:
-            self.root = value
+            self.root, self.doc.marks = value, mark
             return
         top = self.stack[-1]
         top.size += size
-        if event is not None:
-            self.doc.values.setdefault(self._child_loc(), _position(event))
+        items = top.mark.items
+        assert items is not None
+        if top.in_key:  # a list or mapping as a key: the value that follows is dropped with it
+            top.in_key, top.expects_key, top.key = False, False, None
+            return
         if isinstance(top.value, list):
+            items[len(top.value)] = mark
             top.value.append(value)
             return
         if top.merge:
-            sources = value if isinstance(value, list) else [value]
-            top.merged.extend(source for source in sources if isinstance(source, dict))
+            sources = [(value, mark)]
+            if isinstance(value, list):
+                sources = [(item, (mark.items or {}).get(n, mark)) for n, item in enumerate(value)]
+            top.merged += (source for source in sources if isinstance(source[0], dict))
+            for source, at in sources:
+                if not isinstance(source, dict):
+                    message = "YAML: only a mapping, or a list of mappings, can be merged with '<<'"
+                    self.doc.problems.append(self.doc.problem("yaml-syntax", (), message, position=at.value))
         elif top.key is not None:
+            mark.key = top.key_position
             top.value[top.key] = value
+            items[top.key] = mark
         top.key, top.expects_key, top.merge = None, True, False
 
 
-def _position(event: yaml.Event) -> Position:
+def _child_key(container: _Container) -> str | int:
+    if isinstance(container.value, list):
+        return len(container.value)
+    return container.key if container.key is not None else "?"
+
+
+def _position(event: Any) -> Position:
     mark = event.start_mark
-    return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-
-
-def _scalar_value(event: yaml.ScalarEvent) -> Any:
-    """The YAML 1.1 value, except that dates and other exotic tags stay the text that was written."""
-    text = event.value
-    tag: str = event.tag or _RESOLVER.resolve(yaml.ScalarNode, text, event.implicit)  # type: ignore[no-untyped-call]
-    kind = tag.rsplit(":", 1)[-1]
-    try:
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return _BOOLEANS[text.lower()]
-        if kind in ("int", "float"):
-            return yaml.safe_load(text) if not event.tag else (int if kind == "int" else float)(text)
-    except (ValueError, KeyError):
-        pass
-    return text
+    return Position(mark.line + 1, mark.column + 1)

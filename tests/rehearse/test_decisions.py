@@ -22,6 +22,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 def task(**more: Any) -> dict[str, Any]:
     return {
+        "name": "a task",
         "integration": "PYTHON",
         "integration_job": "PYTHON_EXECUTE_SCRIPT",
         "parameters": {"command": "python -V"},

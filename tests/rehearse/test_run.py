@@ -30,6 +30,7 @@ pipeline:
   g:
     tasks:
       only:
+        name: only
         integration: PYTHON
         integration_job: PYTHON_EXECUTE_SCRIPT
         parameters: {{source: INLINE, set_outputs: true, code: {json.dumps(code)}}}
@@ -38,6 +39,7 @@ pipeline:
     depends_on: [g]
     tasks:
       never:
+        name: never
         integration: PYTHON
         integration_job: PYTHON_EXECUTE_SCRIPT
         parameters: {{command: python -V}}

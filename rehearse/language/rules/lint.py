@@ -1,0 +1,185 @@
+"""Beyond validity: what is legal and yet most often a mistake. Warnings only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rehearse.language import syntax
+from rehearse.language.parameters import PARAMETERS
+from rehearse.language.problems import Problem
+from rehearse.language.rules.reachability import check_reachability
+from rehearse.language.rules.references import Parsed, group_named, key_text, task_named
+from rehearse.language.rules.review import Group, Review, Task
+
+SQL_PARAMETERS = frozenset({"statement", "query", "source_query", "destination_query", "train_sql_statement",
+                            "predict_sql_statement"})  # fmt: skip
+_GIT_JOBS = ("PYTHON_EXECUTE_SCRIPT", "DBT_CORE_EXECUTE")
+_MADE_BY_OTHERS = {
+    "inputs": "whoever starts the run chooses it",
+    "tasks": "another task makes it",
+    "matrix": "it is an item of the matrix",
+    "outputs": "the trigger found it",
+}
+_SAFE = ("current_time", "pipeline_run_started_at", "pipeline_run_id", "task_run_id")
+
+
+def lint(review: Review, parsed: list[Parsed], found: Sequence[Problem]) -> None:
+    """Report what is suspicious; `found` are the errors so far, some of which leave the order of tasks in doubt."""
+    sound = not any(_leaves_order_in_doubt(problem) for problem in found)
+    for item in parsed:
+        _raw_splices(review, item)
+        _task_references(review, item, sound)
+    if sound:
+        check_reachability(review, parsed)
+    _branches(review)
+
+
+def _leaves_order_in_doubt(problem: Problem) -> bool:
+    return (
+        problem.code in ("duplicate-id", "cycle", "duplicate-key", "spelled-twice")
+        or "depends_on" in problem.loc
+        or (problem.code == "unknown-key" and "'depends_on'" in (problem.hint or ""))
+    )
+
+
+def _raw_splices(review: Review, item: Parsed) -> None:
+    loc = item.place.loc
+    task = item.place.task
+    if len(loc) < 2 or loc[-2] != "parameters" or loc[-1] not in (*SQL_PARAMETERS, "code"):
+        return
+    if loc[-1] == "code":
+        if task is None or task.job != "PYTHON_EXECUTE_SCRIPT":
+            return
+        language, hint = "Python", "put it into environment_variables and read os.environ"
+    elif task is not None and task.job and not _is_sql(task.job):
+        return
+    else:
+        language, hint = "SQL", "splice only names that you trust; a Python task can bind values"
+    for base, root in item.roots:
+        names = {source for node in syntax.walk(root) if (source := _source(node))}
+        if names:
+            whose = next((_MADE_BY_OTHERS[name] for name in _MADE_BY_OTHERS if name in names), None)
+            message = f"'{syntax.unparse(root)}' is spliced into {language} as it is, without quoting"
+            message += f"; {whose}" if whose else ""
+            review.add("raw-splice", loc, message, hint, offset=base + _start(root))
+
+
+def _start(node: syntax.Node) -> int:
+    """Where the text of an expression begins; a node's own offset is that of its operator or name."""
+    return min(inner.offset for inner in syntax.walk(node))
+
+
+def _is_sql(job: str) -> bool:
+    return any(word in job for word in ("QUERY", "TEST", "STATEMENT", "RECONCILIATION", "ANOMALY"))
+
+
+def _source(node: syntax.Node) -> str | None:
+    """The root that a value comes from; None for literals and for what the platform itself makes up."""
+    if isinstance(node, syntax.Attribute) and isinstance(node.target, syntax.Name) and node.target.name == "orchestra":
+        name = node.name.lower()
+        return "tasks" if name == "pipeline_run_tasks" else None if name in _SAFE else "orchestra"
+    if isinstance(node, syntax.Name) and node.name not in ("orchestra", "task_groups"):
+        return node.name
+    return None
+
+
+def _task_references(review: Review, item: Parsed, sound: bool) -> None:
+    """Outputs that nobody keeps, and tasks that need not have ended."""
+    place = item.place
+    ordered = sound and place.group is not None and not place.after_the_run
+    ended = review.ends_before(place.group, place.task) if ordered and place.group is not None else set()
+    for base, root in item.roots:
+        for node in syntax.walk(root):
+            if not isinstance(node, (syntax.Attribute, syntax.Subscript)):
+                continue
+            offset = base + (node.key.offset if isinstance(node, syntax.Subscript) else node.offset)
+            if (key := task_named(node)) is not None:
+                task = review.tasks_folded.get(key_text(key).lower())
+                if task is not None and ordered and task.id.lower() not in ended:
+                    _racy_task(review, item, task, offset)
+            elif (name := group_named(node)) is not None:
+                group = review.groups_folded.get(name.lower())
+                if group is not None and ordered:
+                    _racy_group(review, item, group, offset)
+            elif _reads_outputs(node):
+                _kept(review, item, node, offset)
+
+
+def _racy_group(review: Review, item: Parsed, group: Group, offset: int) -> None:
+    own = item.place.group
+    assert own is not None
+    if group is own:
+        message, hint = f"this reads '{group.id}', its own group", "name a group that ends before it"
+    elif group.id not in review.upstream_groups(own):
+        message, hint = f"'{group.id}' need not have ended before this is read", _wait_for(review, own, group)
+    else:
+        return
+    review.add("racy-reference", item.place.loc, message, hint, offset=offset)
+
+
+def _racy_task(review: Review, item: Parsed, task: Task, offset: int) -> None:
+    group, place = task.group, item.place
+    assert place.group is not None
+    if place.task is task:
+        message, hint = "a task reads its own result", "it has none until it ends"
+    elif group is place.group and place.task is None:
+        message, hint = (
+            f"the condition of a group reads '{task.id}', a task of that group",
+            "name a task before the group",
+        )
+    elif group is place.group and place.task is not None:
+        message = f"'{task.id}' need not have ended before this is read"
+        waits = place.task.id.lower() in review.ends_before(group, task)
+        hint = f"it waits for '{place.task.id}' itself" if waits else f"let '{place.task.id}' depend on '{task.id}'"
+    else:
+        message, hint = f"'{task.id}' need not have ended before this is read", _wait_for(review, place.group, group)
+    review.add("racy-reference", place.loc, message, hint, offset=offset)
+
+
+def _wait_for(review: Review, own: Group, other: Group) -> str:
+    if own.id in review.upstream_groups(other):
+        return f"it waits for '{own.id}' itself"
+    return f"let '{own.id}' depend on '{other.id}'"
+
+
+def _reads_outputs(node: syntax.Attribute | syntax.Subscript) -> bool:
+    name = node.name if isinstance(node, syntax.Attribute) else getattr(node.key, "value", None)
+    return str(name).lower() == "outputs" and task_named(node.target) is not None
+
+
+def _kept(review: Review, item: Parsed, node: syntax.Attribute | syntax.Subscript, offset: int) -> None:
+    key = task_named(node.target)
+    task = review.tasks_folded.get(key_text(key).lower()) if key is not None else None
+    if task is not None and not task.parameters.get("set_outputs"):
+        message = f"'{task.id}' keeps no outputs, so there is nothing to read"
+        hint = f"write set_outputs: true into '{task.id}'"
+        if task.job and "set_outputs" not in PARAMETERS.get(task.job, ("set_outputs",)):
+            hint = f"{task.job} has no set_outputs"
+        review.add("output-not-kept", item.place.loc, message, hint, offset=offset)
+
+
+def _branches(review: Review) -> None:
+    tasks = [task for group in review.groups.values() for task in group.tasks.values()
+             if task.job in _GIT_JOBS and task.parameters.get("source") != "INLINE"]  # fmt: skip
+    named: dict[tuple[object, ...], str] = {}  # a connection is a repository -> a task that names a branch of it
+    for task in tasks:
+        branch = task.parameters.get("branch")
+        if (
+            isinstance(branch, str)
+            and any(name in branch.lower() for name in ("inputs", "tasks[", "matrix"))
+            and "${{" in branch
+        ):
+            message = "the branch, and so the code that runs, is chosen when a run starts"
+            hint = "write its name, or ${{ ENV.BRANCH }}"
+            review.add("unpinned-branch", (*task.loc, "parameters", "branch"), message, hint)
+        elif branch:
+            named.setdefault(_repository(task), task.id)
+    for task in tasks:
+        if not task.parameters.get("branch") and (other := named.get(_repository(task))):
+            message = f"'{task.id}' takes its code from the default branch, while '{other}' names one"
+            hint = "name the branch in every task, or in none"
+            review.add("unpinned-branch", (*task.loc, "parameters"), message, hint, key=True)
+
+
+def _repository(task: Task) -> tuple[object, ...]:
+    return task.job, str(task.body.get("connection"))

@@ -1,0 +1,225 @@
+"""Expressions: that they parse, stand where they are evaluated, and name what exists (check 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rehearse.errors import ExpressionError
+from rehearse.language import syntax, templates
+from rehearse.language.evaluation import STATUSES
+from rehearse.language.problems import Loc
+from rehearse.language.rules.places import RUN, Place, places
+from rehearse.language.rules.review import Review
+from rehearse.language.words import did_you_mean
+
+_TASK_ATTRIBUTES = ("status", "task_run_id", "run_parameters", "outputs")
+_INSTEAD = {
+    "run_id": "write pipeline_run_id", "pipeline_run": "write pipeline_run_id", "environment": "set a variable in the "
+    "environment and read it: ENV.NAME", "run_date": "write format_date(ORCHESTRA.CURRENT_TIME, '%Y-%m-%d')",
+    "pipeline_id": "the pipeline does not know its own id",
+}  # fmt: skip
+_NEVER_EVALUATED = frozenset({"cron", "timezone", "integration", "integration_job", "sensor_type", "depends_on", "version",
+                              "type", "statuses", "exclude", "pipeline_id", "source", "set_outputs"})  # fmt: skip
+
+
+@dataclass
+class Parsed:
+    """A place and its expressions, for the rules that look further: (offset in the text, root) of each that is right."""
+
+    place: Place
+    roots: list[tuple[int, syntax.Node]]
+
+
+def check_references(review: Review) -> list[Parsed]:
+    """Report what is wrong with expressions; gives back those that are right."""
+    parsed: list[Parsed] = []
+    seen: set[Loc] = set()
+    for place in places(review):
+        seen.add(place.loc)
+        right: list[tuple[int, syntax.Node]] = []
+        for found in _expressions_of(place):
+            if isinstance(found, ExpressionError):
+                near = place.text[found.offset : found.offset + 20].splitlines()
+                where = f" at '{near[0].strip()}'" if near and near[0].strip() else ""
+                review.add("expression", place.loc, f"expression: {found}{where}", found.hint, offset=found.offset)
+            elif _is_right(review, place, *found):
+                right.append(found)
+        parsed.append(Parsed(place, right))
+    if "${{" in review.doc.text:
+        _elsewhere(review, seen)
+    return parsed
+
+
+def _expressions_of(place: Place) -> Iterable[tuple[int, syntax.Node] | ExpressionError]:
+    if not place.condition:
+        return templates.parse_each(place.text)
+    try:
+        return templates.parse_condition(place.text).nodes
+    except ExpressionError as e:
+        return [e]
+
+
+def _is_right(review: Review, place: Place, base: int, root: syntax.Node) -> bool:
+    """Check every node of an expression; whether nothing is wrong with it."""
+    before = len(review.problems)
+    for node in syntax.walk(root):
+        _check(review, place, node, base)
+    return not any(
+        problem.severity == "error" or problem.code == "unknown-status" for problem in review.problems[before:]
+    )
+
+
+def task_named(node: syntax.Node) -> syntax.Literal | str | None:
+    """The key of `tasks[...]` or `orchestra.pipeline_run_tasks[...]`: a literal, or a name after a dot."""
+    if not isinstance(node, (syntax.Subscript, syntax.Attribute)):
+        return None
+    target = node.target
+    tasks = isinstance(target, syntax.Name) and target.name == "tasks"
+    if not tasks and isinstance(target, (syntax.Attribute, syntax.Subscript)) and _is_root(target.target, "orchestra"):
+        tasks = str(_key(target)).lower() == "pipeline_run_tasks"
+    if not tasks:
+        return None
+    if isinstance(node, syntax.Attribute):
+        return node.name
+    return node.key if isinstance(node.key, syntax.Literal) and isinstance(node.key.value, str) else None
+
+
+def group_named(node: syntax.Node) -> str | None:
+    """The key of `task_groups[...]`."""
+    if isinstance(node, (syntax.Subscript, syntax.Attribute)) and _is_root(node.target, "task_groups"):
+        key = _key(node)
+        return key if isinstance(key, str) else None
+    return None
+
+
+def key_text(key: syntax.Literal | str) -> str:
+    return key if isinstance(key, str) else str(key.value)
+
+
+def _is_root(node: syntax.Node, name: str) -> bool:
+    return isinstance(node, syntax.Name) and node.name == name
+
+
+def _key(node: syntax.Attribute | syntax.Subscript) -> Any:
+    if isinstance(node, syntax.Attribute):
+        return node.name
+    return node.key.value if isinstance(node.key, syntax.Literal) else None
+
+
+def _check(review: Review, place: Place, node: syntax.Node, base: int) -> None:
+    def add(code: str, message: str, hint: str | None = None, at: syntax.Node = node) -> None:
+        review.add(code, place.loc, message, hint, offset=base + at.offset)
+
+    if isinstance(node, syntax.Name) and node.name not in place.roots:
+        _out_of_reach(place, node, add)
+    elif isinstance(node, syntax.Binary):
+        _statuses(node, add)
+    elif isinstance(node, (syntax.Subscript, syntax.Attribute)):
+        _member(review, place, node, add)
+
+
+def _out_of_reach(place: Place, node: syntax.Name, add: Any) -> None:
+    if node.name == "matrix":
+        add("matrix-reference", "MATRIX is only available inside a task group that has a matrix")
+    elif node.name == "outputs":
+        hint = "write tasks['...'].outputs['...']" if "tasks" in place.roots else None
+        add("unknown-name", "'outputs' is what a trigger found; it is not available here", hint)
+    else:
+        reach = ", ".join(sorted(place.roots)).upper()
+        add("unknown-name", f"'{node.name}' is not available in {place.what}", f"available: {reach}")
+
+
+def _member(review: Review, place: Place, node: syntax.Subscript | syntax.Attribute, add: Any) -> None:
+    key = _key(node)
+    if not isinstance(key, str):
+        return
+    at = node.key if isinstance(node, syntax.Subscript) else node
+    target = node.target
+    root = target.name if isinstance(target, syntax.Name) else ""
+    if root == "matrix" and place.group is not None and "matrix" in place.roots:
+        known = place.group.matrix_keys
+        if known and key.lower() not in {name.lower() for name in known}:
+            add("matrix-reference", f"the matrix has no key '{key}'", f"its key is '{known[0]}'", at)
+    elif root == "task_groups":
+        _group(review, key, add, at)
+    elif root == "orchestra":
+        _orchestra(place, key, add, at)
+    elif root == "inputs":
+        if key.lower() not in review.inputs_in_reach:
+            hint = did_you_mean(key, review.inputs_folded) or "declare it under 'inputs'"
+            add("undeclared-input", f"the input '{key}' is not declared", hint, at)
+    elif root == "env":
+        variables = review.surroundings.variables
+        if variables and key.lower() not in variables:
+            hint = did_you_mean(key, variables) or "add it to an environment"
+            add("unknown-variable", f"no environment of rehearse.toml has '{key}'", hint, at)
+    elif (named := task_named(node)) is not None:
+        if key_text(named).lower() not in review.tasks_folded:
+            near = did_you_mean(key, (task.id for task in review.tasks_folded.values()))
+            if key.lower() in review.groups_folded:
+                near = f"it is a task group: write task_groups['{key}'].all() or .any()"
+            add("unknown-task", f"there is no task '{key}'", near, at)
+    elif task_named(target) is not None and key.lower() not in _TASK_ATTRIBUTES:
+        hint = did_you_mean(key, _TASK_ATTRIBUTES) or f"a task has .{', .'.join(_TASK_ATTRIBUTES)}"
+        add("unknown-name", f"a task has no '{key}'", hint, at)
+    elif isinstance(target, syntax.Quantifier) and key.lower() not in _TASK_ATTRIBUTES:
+        add("unknown-name", f"a task has no '{key}'", did_you_mean(key, _TASK_ATTRIBUTES), at)
+    elif group_named(target) is not None:
+        add("unknown-name", f"a task group has no '{key}': it has many tasks",
+            f"write .all().{key} or .any().{key}", at)  # fmt: skip
+
+
+def _group(review: Review, key: str, add: Any, at: syntax.Node) -> None:
+    group = review.groups_folded.get(key.lower())
+    if group is None:
+        hint = did_you_mean(key, review.groups)
+        if key.lower() in review.tasks_folded:
+            hint = f"it is a task: write tasks['{key}']"
+        add("unknown-group", f"there is no task group '{key}'", hint, at)
+    elif group.standalone:
+        add("unknown-group", f"'{key}' is a task of its own, not a task group", f"write tasks['{key}'].status", at)
+
+
+def _orchestra(place: Place, key: str, add: Any, at: syntax.Node) -> None:
+    if key.lower() not in RUN:
+        hint = _INSTEAD.get(key.lower()) or did_you_mean(key, RUN) or f"it has {', '.join(sorted(RUN))}"
+        add("unknown-name", f"ORCHESTRA has no '{key}'", hint, at)
+    elif key.lower() not in place.attributes:
+        add("unknown-name", f"ORCHESTRA.{key.upper()} is not available in {place.what}", "there is no run yet", at)
+
+
+def _statuses(node: syntax.Binary, add: Any) -> None:
+    """`.status` compared with words."""
+    for side, other in ((node.left, node.right), (node.right, node.left)):
+        if isinstance(side, (syntax.Attribute, syntax.Subscript)) and str(_key(side)).lower() == "status" and (
+            task_named(side.target) is not None or isinstance(side.target, syntax.Quantifier)
+        ):  # fmt: skip
+            for literal in other.items if isinstance(other, syntax.ListNode) else (other,):
+                word = literal.value if isinstance(literal, syntax.Literal) else None
+                if word == "PAUSED":
+                    hint = "a paused task reports SUCCEEDED, or SKIPPED when it would not have run"
+                    add("paused-status", "there is no status PAUSED", hint, literal)
+                elif isinstance(word, str) and word not in (*STATUSES, "COMPLETED"):
+                    hint = did_you_mean(word, (*STATUSES, "COMPLETED")) or f"statuses: {', '.join(STATUSES)}"
+                    add("unknown-status", f"'{word}' is not a status, so this is never equal", hint, literal)
+
+
+def _elsewhere(review: Review, seen: set[Loc]) -> None:
+    """Expressions in texts that nobody evaluates."""
+    waiting: list[tuple[Loc, Any]] = [((key,), value) for key, value in review.root.items() if key != "meta"]
+    while waiting:
+        loc, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [((*loc, key), item) for key, item in value.items()]
+            for key in value:
+                if "${{" in key:
+                    review.add("expression-place", (*loc, key), "a key is never evaluated", key=True)
+        elif isinstance(value, list):
+            waiting += [((*loc, index), item) for index, item in enumerate(value)]
+        elif isinstance(value, str) and "${{" in value and loc not in seen:
+            name = next((part for part in reversed(loc) if isinstance(part, str)), "")
+            severity = "error" if name in _NEVER_EVALUATED else "warning"
+            message = f"'{name}' is not evaluated: the expression stays as it is written"
+            review.add("expression-place", loc, message, "write the value itself", severity=severity)

@@ -1,0 +1,164 @@
+"""What the rules look at, and where they report.
+
+Rules read the raw document, not the model, so that one mistake never hides another: whatever is of the wrong type has been
+reported by `shape` and is passed over here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from rehearse.language.document import Document
+from rehearse.language.problems import Loc, Problem
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What rehearse.toml knows: connection ids, and variables of all environments (lower case). None: there is none."""
+
+    connections: frozenset[str] | None = None
+    variables: frozenset[str] | None = None
+
+
+@dataclass(eq=False)
+class Task:
+    id: str
+    group: Group
+    loc: Loc
+    body: dict[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return mapping(self.body.get("parameters"))
+
+    @property
+    def job(self) -> str | None:
+        return text(self.body.get("integration_job"))
+
+
+@dataclass(eq=False)
+class Group:
+    """A node: a task group, or a standalone task as a group of one."""
+
+    id: str
+    loc: Loc
+    body: dict[str, Any]
+    standalone: bool
+    tasks: dict[str, Task] = field(default_factory=dict)
+
+    @property
+    def depends_on(self) -> list[str]:
+        return texts(self.body.get("depends_on"))
+
+    @property
+    def matrix_keys(self) -> list[str]:
+        """The keys of the matrix as written; a right one has one."""
+        return list(mapping(mapping(self.body.get("matrix")).get("inputs")))
+
+
+class Review:
+    """One document under review."""
+
+    def __init__(self, doc: Document, surroundings: Surroundings):
+        self.doc = doc
+        self.surroundings = surroundings
+        self.problems: list[Problem] = []
+        self.root = mapping(doc.value)
+        self.groups: dict[str, Group] = {}
+        for node_id, body in mapping(self.root.get("pipeline")).items():
+            group = Group(node_id, ("pipeline", node_id), mapping(body), "tasks" not in mapping(body))
+            if group.standalone:
+                group.tasks[node_id] = Task(node_id, group, group.loc, group.body)
+            for task_id, task in mapping(group.body.get("tasks")).items():
+                group.tasks[task_id] = Task(task_id, group, (*group.loc, "tasks", task_id), mapping(task))
+            self.groups[node_id] = group
+
+    @cached_property
+    def groups_folded(self) -> dict[str, Group]:
+        return {group_id.lower(): group for group_id, group in self.groups.items()}
+
+    @cached_property
+    def tasks_folded(self) -> dict[str, Task]:
+        return {task_id.lower(): task for group in self.groups.values() for task_id, task in group.tasks.items()}
+
+    @cached_property
+    def inputs_folded(self) -> set[str]:
+        """Names of declared inputs."""
+        return {name.lower() for name in mapping(self.root.get("inputs"))}
+
+    def run_inputs(self) -> Iterator[tuple[Loc, dict[str, Any]]]:
+        """What schedules, sensors, events and the webhook give to a run, with its place."""
+        for section in ("schedule", "trigger_events"):
+            for index, body in enumerate(listing(self.root.get(section))):
+                yield (section, index, "run_inputs"), mapping(mapping(body).get("run_inputs"))
+        yield ("webhook", "run_inputs"), mapping(mapping(self.root.get("webhook")).get("run_inputs"))
+        for sensor_id, sensor in mapping(self.root.get("sensors")).items():
+            loc: Loc = ("sensors", sensor_id)
+            yield (*loc, "run_inputs"), mapping(mapping(sensor).get("run_inputs"))
+            for check_id, check in mapping(mapping(sensor).get("checks")).items():
+                yield (*loc, "checks", check_id, "map_outputs"), mapping(mapping(check).get("map_outputs"))
+
+    @cached_property
+    def inputs_in_reach(self) -> set[str]:
+        """Names of inputs that are declared, or that some trigger of this file gives."""
+        return self.inputs_folded | {name.lower() for _, given in self.run_inputs() for name in given}
+
+    def add(self, code: str, loc: Loc, message: str, hint: str | None = None, **more: Any) -> None:
+        """Report a problem; `more` is what `Document.problem` takes: key, offset, type, msg, severity."""
+        self.problems.append(self.doc.problem(code, loc, message, hint, **more))
+
+    def check_words(self, loc: Loc, value: Any) -> None:
+        """Warn of yes, no, on and off where the file does not say that a truth value is wanted."""
+        if isinstance(value, bool):
+            written = self.doc.written(loc)
+            if written.lower() not in ("true", "false"):
+                message = f"YAML reads {written} as {str(value).lower()}"
+                self.add("yaml-surprise", loc, message, f"quote it: '{written}'")
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                self.check_words((*loc, key), item)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self.check_words((*loc, index), item)
+
+    def upstream_groups(self, group: Group) -> set[str]:
+        """Ids of every group that has ended before this one starts."""
+        return closure(group.id, {group_id: g.depends_on for group_id, g in self.groups.items()})
+
+    def ends_before(self, group: Group, task: Task | None) -> set[str]:
+        """Ids, folded, of every task that has ended before the group (or the task in it) is decided."""
+        found = {t for group_id in self.upstream_groups(group) for t in self.groups[group_id].tasks}
+        if task is not None and not group.standalone:
+            found |= closure(task.id, {t.id: texts(t.body.get("depends_on")) for t in group.tasks.values()})
+        return {task_id.lower() for task_id in found}
+
+
+def closure(start: str, edges: dict[str, list[str]]) -> set[str]:
+    """Everything that `start` depends on, directly or not; unknown names are left out, and a cycle ends."""
+    found: set[str] = set()
+    waiting = list(edges.get(start, ()))
+    while waiting:
+        name = waiting.pop()
+        if name in edges and name not in found:
+            found.add(name)
+            waiting += edges[name]
+    return found
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def listing(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def texts(value: Any) -> list[str]:
+    return [item for item in listing(value) if isinstance(item, str)]

@@ -1,0 +1,134 @@
+"""Tasks and matrices: integration and job, parameters, connections (checks 6 to 9 and 14)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rehearse.language.integrations import INTEGRATION_OF, INTEGRATIONS, JOBS_BY_INTEGRATION, MISSPELT
+from rehearse.language.parameters import check_parameters, kind_of
+from rehearse.language.problems import Loc
+from rehearse.language.rules.review import Group, Review, Task, mapping, text
+from rehearse.language.words import did_you_mean
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+def check_tasks(review: Review) -> None:
+    reported: set[str] = set()  # jobs of unknown schema are named once
+    for group in review.groups.values():
+        _matrix(review, group)
+        for task in group.tasks.values():
+            job = _job(review, task)
+            if job is not None:
+                _parameters(review, task, job, reported)
+            check_connection(review, (*task.loc, "connection"), task.body.get("connection"))
+    _zeros(review)
+
+
+def _zeros(review: Review) -> None:
+    """0 where it does not mean nothing."""
+    places: list[tuple[Loc, Any]] = [(("configuration",), review.root.get("configuration"))]
+    places += [((*task.loc, "configuration"), task.body.get("configuration")) for g in review.groups.values()
+               for task in g.tasks.values()]  # fmt: skip
+    places.append(
+        (("configuration", "concurrency"), mapping(mapping(review.root.get("configuration")).get("concurrency")))
+    )
+    for loc, body in places:
+        for name, instead in (("timeout", "leave it out"), ("max_active", "leave it out, or pause the pipeline")):
+            value = mapping(body).get(name)
+            if value == 0 and value is not False:
+                review.add("no-limit", (*loc, name), f"{name}: 0 means no limit", instead)
+
+
+def check_connection(review: Review, loc: Loc, value: Any) -> None:
+    known = review.surroundings.connections
+    if known and isinstance(value, str) and "${{" not in value and value != "default_00000" and value not in known:
+        hint = did_you_mean(value, known) or f"add [connections.{value}] to it"
+        review.add("unknown-connection", loc, f"rehearse.toml has no connection '{value}'", hint)
+
+
+def check_pipeline_id(review: Review, loc: Loc, value: Any) -> None:
+    """The platform names a pipeline by its id; here the name of its file does as well."""
+    if isinstance(value, str) and value != "*" and "${{" not in value and not _UUID.fullmatch(value):
+        hint = "on the platform write its id (a UUID); the name of its file is understood only by rehearse"
+        review.add("local-alias", loc, f"'{value}' is not the id of a pipeline", hint)
+
+
+def _matrix(review: Review, group: Group) -> None:
+    inputs = mapping(group.body.get("matrix")).get("inputs")
+    if not isinstance(inputs, dict):
+        return
+    loc = (*group.loc, "matrix", "inputs")
+    if len(inputs) != 1:
+        many = len(inputs) or "none"
+        hint = "let a list of mappings carry both values" if inputs else "write inputs: {table: [orders, customers]}"
+        at = (*loc, list(inputs)[1]) if inputs else loc
+        review.add("matrix-keys", at, f"a matrix has exactly one key, this one has {many}", hint, key=bool(inputs))
+    for key, value in inputs.items():
+        if not _gives_a_list(value):
+            message = "the values of a matrix are a list, or one expression that gives one"
+            review.add("matrix-values", (*loc, key), message, "write [a, b], or ${{ inputs.things }}")
+        review.check_words((*loc, key), value)
+
+
+def _gives_a_list(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().startswith("${{") and value.strip().endswith("}}")
+    return isinstance(value, list)
+
+
+def _job(review: Review, task: Task) -> str | None:
+    """The job, if the pair of integration and job is right."""
+    integration, job = text(task.body.get("integration")), task.job
+    if integration is None or "${{" in integration or (job and "${{" in job):
+        return None
+    if integration not in JOBS_BY_INTEGRATION:
+        hint = did_you_mean(integration, INTEGRATIONS)
+        if job in INTEGRATION_OF:
+            hint = f"{job} belongs to {INTEGRATION_OF[job]}"
+        review.add("unknown-integration", (*task.loc, "integration"), f"unknown integration '{integration}'", hint)
+        return None
+    if job is None:
+        return None
+    jobs = JOBS_BY_INTEGRATION[integration]
+    loc = (*task.loc, "integration_job")
+    if job in jobs:
+        return job
+    if job in INTEGRATION_OF:
+        message = f"{integration} has no job '{job}'"
+        review.add("job-mismatch", loc, message, f"it belongs to {INTEGRATION_OF[job]}")
+        return None
+    known = f"{integration} has: {', '.join(jobs)}" if jobs else "it has none that a task can run"
+    hint = MISSPELT.get(job) or did_you_mean(job, jobs) or known
+    review.add("unknown-job", loc, f"{integration} has no job '{job}'", hint)
+    return None
+
+
+def _parameters(review: Review, task: Task, job: str, reported: set[str]) -> None:
+    parameters = task.body.get("parameters")
+    if not isinstance(parameters, dict):
+        return
+    for found in check_parameters(job, parameters):
+        if found.code == "unknown-schema":
+            if job in reported:
+                continue
+            reported.add(job)
+        loc = (*task.loc, "parameters", *found.path)
+        hint = found.hint
+        if found.code == "parameter-type" and kind_of(_at(parameters, found.path)) in ("int", "number", "bool"):
+            written = review.doc.written(loc)  # 3.10 is 3.1 to YAML: show what the author wrote
+            hint = f"quote it: '{written}'" if hint and hint.startswith("quote it") and written else hint
+        review.add(found.code, loc, found.message, hint, key=found.on_key, offset=found.offset, type=found.type,
+                   severity=found.severity)  # fmt: skip
+    for name, value in parameters.items():
+        if name.endswith("connection_id") and INTEGRATION_OF[job] == "ORCHESTRA":
+            check_connection(review, (*task.loc, "parameters", name), value)
+    if job == "TRIGGER_PIPELINE":
+        check_pipeline_id(review, (*task.loc, "parameters", "pipeline_id"), parameters.get("pipeline_id"))
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for part in path:
+        value = value[part]
+    return value

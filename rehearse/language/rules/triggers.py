@@ -1,0 +1,201 @@
+"""Inputs and what starts a run: schedules, sensors, events (checks 11, 12 and 15)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rehearse.errors import CronError
+from rehearse.language.cron import Cron, parse_cron
+from rehearse.language.evaluation import TERMINAL
+from rehearse.language.integrations import SENSORS
+from rehearse.language.parameters import check_values
+from rehearse.language.problems import Loc
+from rehearse.language.rules.review import Review, listing, mapping, text
+from rehearse.language.rules.tasks import check_connection, check_pipeline_id
+from rehearse.language.words import closest, did_you_mean
+
+_INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str, "number": (int, float), "boolean": bool, "dict": dict, "list": list,
+}  # fmt: skip
+_ANY_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
+"""From when on a sensor's firings are compared with its window. Fixed: the same file is always judged alike."""
+
+
+def check_triggers(review: Review) -> None:
+    inputs = mapping(review.root.get("inputs"))
+    for name, declared in inputs.items():
+        _input(review, name, mapping(declared))
+    needed = [
+        n for n, i in inputs.items() if not mapping(i).get("optional") and mapping(i).get("default") in (None, "")
+    ]
+    for index, schedule in enumerate(listing(review.root.get("schedule"))):
+        loc: Loc = ("schedule", index)
+        _cron(review, loc, mapping(schedule))
+        for name in _not_given(needed, mapping(schedule).get("run_inputs")):
+            message = f"Input '{name}' is required but is not present in schedule inputs"
+            review.add("input-missing", loc, message, f"add it to run_inputs, or give '{name}' a default")
+    for sensor_id, sensor in mapping(review.root.get("sensors")).items():
+        _sensor(review, ("sensors", sensor_id), mapping(sensor), needed)
+    for index, event in enumerate(listing(review.root.get("trigger_events"))):
+        loc = ("trigger_events", index)
+        check_pipeline_id(review, (*loc, "pipeline_id"), mapping(event).get("pipeline_id"))
+        _warn_not_given(review, loc, needed, mapping(event).get("run_inputs"), "this event")
+    for loc, given in review.run_inputs():
+        _run_inputs(review, loc, given, inputs)
+
+
+def _run_inputs(review: Review, loc: Loc, given: dict[str, Any], inputs: dict[str, Any]) -> None:
+    """An input that is given and not declared is legal, and read as any other; one that is almost declared is a slip."""
+    folded = {name.lower(): mapping(declared) for name, declared in inputs.items()}
+    for name, value in given.items():
+        declared = folded.get(name.lower())
+        if declared is None and (near := closest(name, inputs)):
+            message = f"the input '{name}' is not declared"
+            review.add("undeclared-input", (*loc, name), message, f"did you mean '{near}'?", key=True)
+        if declared is None or declared.get("type") != "boolean":
+            review.check_words((*loc, name), value)
+
+
+def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
+    loc: Loc = ("inputs", name)
+    if not _INPUT_NAME.fullmatch(name):
+        review.add("input-name", loc, f"'{name}' is not an input name", "letters, digits and underscores, no digit first",
+                   key=True)  # fmt: skip
+    default, wanted, options = declared.get("default"), text(declared.get("type")), declared.get("options")
+    if wanted not in _TYPES:
+        return
+    is_expression = isinstance(default, str) and "${{" in default
+    if default is not None and not is_expression:
+        wrong_bool = isinstance(default, bool) and wanted != "boolean"
+        if not isinstance(default, _TYPES[wanted]) or wrong_bool:
+            written = review.doc.written((*loc, "default"))
+            hint = f"quote it: '{written}'" if wanted == "string" and written else None
+            review.add("input-default", (*loc, "default"), f"the default of a {wanted} input is not a {wanted}", hint)
+            return
+    if isinstance(options, list):
+        if wanted != "string":
+            review.add(
+                "input-options", (*loc, "options"), f"only a string input has options, this one is a {wanted}", key=True
+            )
+        for index, option in enumerate(options):
+            if option in options[:index]:
+                review.add("input-options", (*loc, "options", index), f"the option '{option}' is there twice")
+        if isinstance(default, str) and default and not is_expression and default not in options:
+            hint = did_you_mean(default, (option for option in options if isinstance(option, str)))
+            review.add("input-options", (*loc, "default"), f"the default '{default}' is not one of the options", hint)
+
+
+def _not_given(needed: list[str], run_inputs: Any) -> list[str]:
+    given = {name.lower() for name in mapping(run_inputs)}
+    return [name for name in needed if name.lower() not in given]
+
+
+def _warn_not_given(review: Review, loc: Loc, needed: list[str], run_inputs: Any, who: str) -> None:
+    for name in _not_given(needed, run_inputs):
+        hint = f"add it to run_inputs, or give '{name}' a default"
+        review.add("trigger-input", loc, f"{who} does not give the input '{name}', so the run cannot start", hint)
+
+
+def _cron(review: Review, loc: Loc, body: dict[str, Any]) -> Cron | None:
+    """Cron, time zone and excluded dates of a schedule or sensor."""
+    zone = text(body.get("timezone"))
+    if zone is not None and not _is_zone(zone):
+        review.add("timezone", (*loc, "timezone"), f"'{zone}' is not a time zone", _near_zone(zone))
+    for index, day in enumerate(listing(body.get("exclude"))):
+        if isinstance(day, str) and not _is_date(day):
+            review.add("exclude-date", (*loc, "exclude", index), f"'{day}' is not a date", "write YYYY-MM-DD")
+    cron_text = text(body.get("cron"))
+    if cron_text is None:
+        return None
+    try:
+        cron = parse_cron(cron_text)
+    except CronError as e:
+        review.add("cron", (*loc, "cron"), str(e), e.hint, offset=e.offset)
+        return None
+    if not cron.ever():
+        review.add("never-fires", (*loc, "cron"), "no date fits this cron expression, so it never fires")
+    return cron
+
+
+def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str]) -> None:
+    cron = _cron(review, loc, sensor)
+    window = sensor.get("timeout_mins")
+    if cron is not None and isinstance(window, int):
+        zone = text(sensor.get("timezone"))
+        interval = cron.shortest_interval(_ANY_YEAR, ZoneInfo(zone) if zone and _is_zone(zone) else UTC)
+        if interval is not None and timedelta(minutes=window) >= interval:
+            message = f"the window of {window} minutes is not shorter than the time between two openings"
+            hint = f"it opens every {int(interval.total_seconds() // 60)} minutes at times"
+            review.add("sensor-window", (*loc, "timeout_mins"), message, hint)
+    given = dict(mapping(sensor.get("run_inputs")))
+    for check_id, check in mapping(sensor.get("checks")).items():
+        _sensor_check(review, (*loc, "checks", check_id), mapping(check))
+        given |= mapping(mapping(check).get("map_outputs"))
+    for name in _not_given(needed, given):
+        hint = "add it to map_outputs or run_inputs"
+        review.add(
+            "trigger-input",
+            loc,
+            f"this sensor does not give the input '{name}', so the run cannot start",
+            hint,
+            key=True,
+        )
+
+
+def _sensor_check(review: Review, loc: Loc, check: dict[str, Any]) -> None:
+    check_connection(review, (*loc, "connection"), check.get("connection"))
+    kind, integration = text(check.get("sensor_type")), text(check.get("integration"))
+    if kind is None or "${{" in kind:
+        return
+    sensor = SENSORS.get(kind)
+    if sensor is None:
+        hint = did_you_mean(kind, SENSORS) or f"one of {', '.join(SENSORS)}"
+        review.add("sensor-type", (*loc, "sensor_type"), f"unknown sensor type '{kind}'", hint)
+        return
+    if integration is not None and integration != sensor.integration and "${{" not in integration:
+        message = f"{kind} belongs to {sensor.integration}, not to {integration}"
+        review.add("sensor-type", (*loc, "integration"), message, f"write {sensor.integration}", type="value_error")
+    for found in check_values(kind, sensor.parameters, mapping(check.get("parameters")), others=sensor.others):
+        review.add(found.code, (*loc, "parameters", *found.path), found.message, found.hint, key=found.on_key,
+                   offset=found.offset, type=found.type, severity=found.severity)  # fmt: skip
+
+    if kind == "ORCHESTRA_PIPELINE_STATUS":
+        _pipeline_status(review, (*loc, "parameters"), mapping(check.get("parameters")))
+
+
+def _pipeline_status(review: Review, loc: Loc, parameters: dict[str, Any]) -> None:
+    check_pipeline_id(review, (*loc, "pipeline_id"), parameters.get("pipeline_id"))
+    for index, status in enumerate(listing(parameters.get("statuses"))):
+        if isinstance(status, str) and status not in TERMINAL and "${{" not in status:
+            hint = did_you_mean(status, TERMINAL) or f"one of {', '.join(TERMINAL)}"
+            message = f"'{status}' is not allowed for an item of 'statuses'"
+            review.add("parameter-value", (*loc, "statuses", index), message, hint)
+
+
+@lru_cache(maxsize=256)
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def _near_zone(name: str) -> str:
+    from zoneinfo import available_timezones  # reads a folder: only for a mistake
+
+    cities = {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones()) if "/" in zone}
+    near = closest(name.rpartition("/")[2].replace(" ", "_"), cities, 0.8)
+    return f"did you mean '{cities[near]}'?" if near else "an IANA name, such as Europe/Berlin"
+
+
+def _is_date(day: str) -> bool:
+    try:
+        return date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        return False
