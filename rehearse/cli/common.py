@@ -2,34 +2,192 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from rehearse.bindings.config import Bindings
-    from rehearse.language.document import Problem
-    from rehearse.planning.plan import Plan
+    from rehearse.language.model import Input
+    from rehearse.language.problems import Problem
+    from rehearse.planning.plan import How, Plan
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline's YAML file.")]
 Inputs = Annotated[
-    list[str] | None, typer.Option("--input", "-i", metavar="NAME=VALUE", help="A run input; repeatable.")
+    list[str] | None,
+    typer.Option("--input", "-i", metavar="NAME=VALUE", help="A run input; repeatable. Lists and dicts as JSON."),
 ]
 Environment = Annotated[
-    str | None, typer.Option("--env", "-e", help="An environment of rehearse.toml.", show_default="the first")
+    str | None,
+    typer.Option("--env", "-e", metavar="NAME", help="An environment of rehearse.toml.", show_default="the first"),
 ]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--task",
+        "-t",
+        metavar="SELECTOR",
+        help="Only this task, or all tasks of this group; repeatable. +NAME adds what is upstream, NAME+ what is downstream.",
+    ),
+]
+ContinueDownstream = Annotated[
+    bool, typer.Option("--continue-downstream", help="With --task: also everything downstream, as NAME+ does.")
+]
+FromFailed = Annotated[
+    str | None,
+    typer.Option(
+        "--from-failed",
+        metavar="RUN",
+        help="Only what did not succeed in that run, and everything downstream, with that run's inputs and environment. "
+        "An id, its beginning, or 'latest'.",
+    ),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="TIME", help="Plan as if it were this time (ISO 8601; UTC without a zone).", show_default="now"
+    ),
+]
+_RUNS = 100_000  # as many are looked through
+_LISTED = 3
+
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
-def prepare(file: Path, inputs: list[str] | None, environment: str | None) -> tuple[Plan, Bindings, list[Problem]]:
+@dataclass(frozen=True)
+class Selection:
+    """Which tasks, as the flags say it."""
+
+    tasks: Sequence[str] = ()
+    continue_downstream: bool = False
+    from_failed: str | None = None
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What an earlier run leaves to a new one: `statuses` maps `task` or `task[item]` to how it ended."""
+
+    environment: str
+    inputs: Mapping[str, Any]
+    statuses: Mapping[str, str]
+
+
+def prepare(
+    file: Path,
+    inputs: list[str] | None,
+    environment: str | None,
+    selection: Selection = Selection(),
+    now: datetime | None = None,
+) -> tuple[Plan, Bindings, list[Problem]]:
     """Load, check and plan. Raises UsageError, InvalidPipeline, BindingError or InputError."""
     from rehearse.bindings.config import find_root, load_bindings
-    from rehearse.cli.output import talk
-    from rehearse.errors import UsageError
+    from rehearse.cli.validate import make_policy
     from rehearse.language.validation import load_pipeline
+    from rehearse.planning.inputs import Source, layer_inputs, refuse_undeclared
     from rehearse.planning.plan import make_plan
+    from rehearse.planning.selection import from_failed, select
+
+    _refuse_contradiction(selection)
+    given = _given(inputs)
+    bindings = load_bindings(find_root(file.resolve().parent))
+    loaded = load_pipeline(file, make_policy(bindings, []))
+    declared = loaded.pipeline.inputs
+    refuse_undeclared(declared, given)
+    previous = find_run(bindings.root, loaded.alias, selection.from_failed) if selection.from_failed else None
+    if previous is not None:
+        given = layer_inputs(declared, Source("the earlier run", previous.inputs), Source("--input", given))
+        environment = environment or previous.environment
+    name, variables = bindings.environment(environment)
+    # Names on the command line were checked above; what a trigger once gave to the earlier run is kept, declared or not.
+    moment = now or datetime.now(UTC)
+    plan = make_plan(loaded, given, name, variables, moment, undeclared="accept", how=how_here(bindings))
+    _warn_of_options(declared, plan)
+    plan = from_failed(plan, previous.statuses) if previous else plan
+    return select(plan, selection.tasks, selection.continue_downstream), bindings, loaded.warnings
+
+
+def how_here(bindings: Bindings) -> How:
+    """What becomes of a task on this machine, for `make_plan`."""
+    from rehearse.errors import BindingError
+    from rehearse.jobs.registry import how
+    from rehearse.planning.plan import UNKNOWN_CONNECTION
+
+    def here(integration: str, job: str, connection: str | None) -> str:
+        try:
+            return how(job, bindings.connection(integration, connection))
+        except BindingError:
+            return UNKNOWN_CONNECTION
+
+    return here
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """A moment in UTC. Raises UsageError."""
+    from rehearse.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as e:
+        hint = "write it as 2026-11-24, 2026-11-24T06:00 or 2026-11-24T06:00+01:00"
+        raise UsageError(f"--at {text}: this is no time", hint) from e
+
+
+def find_run(root: Path, pipeline: str, wanted: str) -> Previous:
+    """A run of this pipeline: `latest`, an id, or the beginning of one. Creates nothing. Raises UsageError."""
+    from rehearse.errors import UsageError
+    from rehearse.store.records import Store
+
+    path = root / ".rehearse" / "rehearse.db"
+    if not path.exists():
+        raise UsageError(
+            f"--from-failed {wanted}: nothing has run here yet, there is no {path}", "start with: rehearse run FILE"
+        )
+    store = Store(path)
+    try:
+        runs = store.runs(limit=_RUNS)
+        own = [run for run in runs if run["pipeline"] == pipeline]
+        found = own[:1] if wanted == "latest" else [run for run in own if run["id"].startswith(wanted.lower())]
+        if len(found) != 1:
+            raise _no_such_run(wanted, pipeline, found or own, ambiguous=bool(found))
+        rows = store.task_runs(found[0]["id"])
+    finally:
+        store.close()
+    statuses = {
+        row["task_id"] if row["item"] is None else f"{row['task_id']}[{row['item']}]": row["status"] for row in rows
+    }
+    return Previous(found[0]["environment"], found[0]["inputs"], statuses)
+
+
+def _no_such_run(wanted: str, pipeline: str, runs: list[dict[str, Any]], ambiguous: bool) -> Exception:
+    from rehearse.errors import UsageError
+
+    listed = "; ".join(f"{run['id']} {run['status']} {run['created_at'][:16]}Z" for run in runs[:_LISTED])
+    if ambiguous:
+        return UsageError(
+            f"--from-failed {wanted}: several runs of {pipeline} begin so", f"give more of the id: {listed}"
+        )
+    hint = f"its newest runs: {listed}" if listed else "start one with: rehearse run FILE"
+    return UsageError(f"--from-failed {wanted}: there is no such run of {pipeline}", hint)
+
+
+def _refuse_contradiction(selection: Selection) -> None:
+    from rehearse.errors import UsageError
+
+    if selection.from_failed is not None and selection.tasks:
+        raise UsageError("--from-failed and --task both say which tasks run", "give one of them")
+    if selection.continue_downstream and not selection.tasks:
+        raise UsageError("--continue-downstream goes on from the tasks of --task", "add --task NAME")
+
+
+def _given(inputs: list[str] | None) -> dict[str, Any]:
+    from rehearse.errors import UsageError
 
     given = {}
     for text in inputs or []:
@@ -37,15 +195,15 @@ def prepare(file: Path, inputs: list[str] | None, environment: str | None) -> tu
         if not equals:
             raise UsageError(f"--input {text}: there is no '='", "write --input NAME=VALUE")
         given[name.strip()] = value
-    loaded = load_pipeline(file)
-    bindings = load_bindings(find_root(file.resolve().parent))
-    name, variables = bindings.environment(environment)
-    plan = make_plan(loaded, given, name, variables, datetime.now(UTC))
-    for key, declared in loaded.pipeline.inputs.items():
-        if declared.options and plan.inputs[key] not in (None, *declared.options):
-            # Legal on the platform, where options are suggestions; but more often it is a slip.
-            known = ", ".join(declared.options)
-            talk.print(
-                f"warning: input '{key}' is '{plan.inputs[key]}', which is none of its options: {known}", style="yellow"
-            )
-    return plan, bindings, loaded.warnings
+    return given
+
+
+def _warn_of_options(declared: Mapping[str, Input], plan: Plan) -> None:
+    """A value outside the options is legal on the platform, where they are suggestions; but more often it is a slip."""
+    from rehearse.cli.output import talk
+
+    for key, spec in declared.items():
+        if spec.options and plan.inputs[key] not in (None, *spec.options):
+            value, known = plan.shown_inputs[key], ", ".join(spec.options)
+            talk.print(f"warning: input '{key}' is '{value}', which is none of its options: {known}", style="yellow",
+                       markup=False)  # fmt: skip

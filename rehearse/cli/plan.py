@@ -2,90 +2,97 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
-from rehearse.cli.common import Environment, File, Inputs, Json, prepare
+import typer
+
+from rehearse.cli.common import (
+    At,
+    ContinueDownstream,
+    Environment,
+    File,
+    FromFailed,
+    Inputs,
+    Selection,
+    Tasks,
+    parse_time,
+    prepare,
+)
 
 if TYPE_CHECKING:
-    from rehearse.bindings.config import Bindings
-    from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
+    from rich.tree import Tree
+
+    from rehearse.planning.plan import Plan
 
 
-def plan(file: File, inputs: Inputs = None, environment: Environment = None, as_json: Json = False) -> None:
-    """Show what a run would do, without doing anything."""
-    from rehearse.cli.output import print_json, show_problem
+class Format(StrEnum):
+    tree = "tree"
+    json = "json"
+    mermaid = "mermaid"
 
-    made, bindings, warnings = prepare(file, inputs, environment)
+
+def plan(
+    file: File,
+    inputs: Inputs = None,
+    environment: Environment = None,
+    tasks: Tasks = None,
+    continue_downstream: ContinueDownstream = False,
+    from_failed: FromFailed = None,
+    at: At = None,
+    format: Annotated[
+        Format | None, typer.Option(help="mermaid: a flowchart for Markdown.", show_default="tree")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also the parameters, with all values filled in that are known.")
+    ] = False,
+) -> None:
+    """Show what a run would do, without doing anything.
+
+    Which tasks, in which order, with which inputs; what a matrix comes to; and what this machine would only simulate or
+    could not run. Values of variables with PASS, SECRET, TOKEN, KEY, CREDENTIAL, PRIVATE or AUTH in their name, and URLs
+    with a password, are shown as ********.
+    """
+    from rehearse.cli.output import print_json
+    from rehearse.cli.problems import show_problem
+    from rehearse.errors import UsageError
+
+    if as_json and format not in (None, Format.json):
+        raise UsageError(f"--json and --format {format} ask for two formats", "give one of them")
+    selection = Selection(tasks or (), continue_downstream, from_failed)
+    made, _, warnings = prepare(file, inputs, environment, selection, parse_time(at))
     for warning in warnings:
         show_problem(warning)
-    if as_json:
-        print_json(_as_dict(made, bindings))
+    if as_json or format is Format.json:
+        print_json(made.as_dict())
+    elif format is Format.mermaid:
+        from rehearse.planning.mermaid import to_mermaid
+
+        sys.stdout.write(to_mermaid(made))
     else:
-        _print_tree(made, bindings)
+        _print_tree(made, verbose)
 
 
-def _how(task: PlannedTask, bindings: Bindings) -> str:
-    from rehearse.errors import BindingError
-    from rehearse.jobs.registry import how
-
-    named = task.connection if task.connection and "${{" not in task.connection else None
-    try:
-        return how(task.job, bindings.connection(task.integration, named))
-    except BindingError:
-        return "unknown connection"
-
-
-def _as_dict(plan: Plan, bindings: Bindings) -> dict[str, Any]:
-    def group(g: PlannedGroup) -> dict[str, Any]:
-        matrix = g.matrix and {
-            "key": g.matrix.key, "items": g.matrix.items and list(g.matrix.items), "max_parallel": g.matrix.max_parallel,
-        }  # fmt: skip
-        tasks = [
-            {
-                "id": t.id, "name": t.name, "integration": t.integration, "integration_job": t.job,
-                "depends_on": list(t.depends_on), "condition": t.condition, "runs": _how(t, bindings),
-            }
-            for t in g.tasks
-        ]  # fmt: skip
-        return {
-            "id": g.id,
-            "depends_on": list(g.depends_on),
-            "condition": g.condition,
-            "matrix": matrix,
-            "tasks": tasks,
-        }
-
-    return {
-        "schema_version": 1, "pipeline": plan.alias, "name": plan.name, "file": plan.file, "environment": plan.environment,
-        "inputs": plan.inputs, "groups": [group(g) for g in plan.groups],
-    }  # fmt: skip
-
-
-def _print_tree(plan: Plan, bindings: Bindings) -> None:
+def _print_tree(plan: Plan, verbose: bool) -> None:
     from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
 
-    from rehearse.planning.plan import item_key
+    from rehearse.planning.tree import Branch, summary, to_tree
 
-    inputs = ", ".join(f"{name}={value!r}" for name, value in plan.inputs.items())
-    tree = Tree(Text.assemble((plan.name, "bold"), f"  ({plan.file}, environment {plan.environment})"))
-    tree.add(Text(f"inputs: {inputs or 'none'}", "dim"))
-    for group in plan.groups:
-        after = f" after {', '.join(group.depends_on)}" if group.depends_on else ""
-        when = f" if {group.condition.removeprefix('${{').removesuffix('}}').strip()}" if group.condition else ""
-        branch = tree.add(Text.assemble((group.id, "bold cyan"), after, (when, "yellow")))
-        if group.matrix:
-            items = "known at run time" if group.matrix.items is None else ", ".join(map(item_key, group.matrix.items))
-            count = "?" if group.matrix.items is None else len(group.matrix.items)
-            branch.add(Text(f"for each {group.matrix.key} ({count}): {items}", "dim"))
-        for task in group.tasks:
-            mode = _how(task, bindings)
-            note = {"local": "", "stub": "  simulated (stub)", "unsupported": "  cannot run here"}.get(
-                mode, f"  {mode}"
-            )
-            upstream = f" after {', '.join(task.depends_on)}" if task.depends_on else ""
-            branch.add(Text.assemble(task.id, (f"  {task.job}", "dim"), upstream, (note, "yellow")))
+    def grow(branch: Branch, parent: Tree | None = None) -> Tree:
+        text = Text.assemble(*branch.spans)
+        tree = Tree(text, guide_style="dim") if parent is None else parent.add(text)
+        for below in branch.below:
+            grow(below, tree)
+        return tree
+
     console = Console(highlight=False)
-    console.width = console.width if console.is_terminal else 500  # a pipe has no edge to wrap at
-    console.print(tree, soft_wrap=not console.is_terminal)
+    wrapped = console.is_terminal
+    if not wrapped:
+        console.width = 10_000  # a pipe has no edge to wrap at
+    console.print(grow(to_tree(plan, verbose)), soft_wrap=not wrapped)
+    for line, style in summary(plan):
+        console.print(Text(line, style), soft_wrap=not wrapped)

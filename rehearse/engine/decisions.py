@@ -6,7 +6,7 @@ the size of the run, because a matrix may have ten thousand iterations.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,9 +14,11 @@ from functools import partial
 from typing import Any
 
 from rehearse.errors import ExpressionError
-from rehearse.language import expressions as ex
-from rehearse.language.evaluation import TERMINAL, Scope, TaskVariable, render_template, resolve, to_text, truthy
-from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask, item_key, matrix_items
+from rehearse.language import templates
+from rehearse.language.evaluation import TERMINAL, Scope, TaskVariable, to_text, truthy
+from rehearse.language.templates import render_template, resolve
+from rehearse.planning.matrix import item_keys, matrix_items
+from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
 
 
 @dataclass(eq=False)
@@ -211,11 +213,8 @@ class Machine:
     def _expand(self, state: GroupState, items: list[Any]) -> None:
         state.iterations.clear()
         state.unfinished = 0
-        keys: Counter[str] = Counter()
-        for item in items:
-            key = item_key(item)
-            keys[key] += 1
-            self._instantiate(state, key if keys[key] == 1 else f"{key}#{keys[key]}", item)
+        for key, item in zip(item_keys(items), items, strict=True):
+            self._instantiate(state, key, item)
         assert state.plan.matrix is not None
         limit = state.plan.matrix.max_parallel or len(items)
         state.queue.extend(state.iterations[limit:])
@@ -319,7 +318,7 @@ class Machine:
         if condition is None:
             return all(up.status in ("SUCCEEDED", "WARNING") for up in upstream)
         scope = self._scope(run, in_condition=True)
-        return truthy(render_template(ex.parse_condition(condition), scope))
+        return truthy(render_template(templates.parse_condition(condition), scope))
 
     def _scope(self, run: TaskRun | None, *, in_condition: bool = False) -> Scope:
         tasks = _Tasks(self, run.iteration if run else None)

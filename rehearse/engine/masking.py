@@ -1,6 +1,6 @@
 """Hides secrets in a stream of bytes. Used at the single place where logs and outputs are written.
 
-Imports only the standard library: the supervisor, which runs without site-packages, uses it too.
+Imports only the standard library, as `planning.secrets` does: the supervisor, which runs without site-packages, uses it too.
 """
 
 from __future__ import annotations
@@ -11,24 +11,18 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
+
+from rehearse.planning.secrets import SHORTEST, is_secret_name, url_password
 
 MASK = b"********"
-SHORTEST = 8
-"""Shorter values are not masked: they would blacken ordinary words."""
-
-_SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|KEY|CREDENTIAL|PRIVATE|AUTH", re.IGNORECASE)
 
 
 def secret_values(variables: Mapping[str, str]) -> list[str]:
     """The values that must never be seen: those of variables with a telling name, and passwords inside URLs."""
-    found = {value for name, value in variables.items() if _SECRET_NAME.search(name)}
+    found = {value for name, value in variables.items() if is_secret_name(name)}
     for value in variables.values():
-        try:
-            password = urlsplit(value).password if "://" in value else None
-        except ValueError:
-            password = None
-        if password:
+        if password := url_password(value):
             found |= {value, password}
     return sorted(value for value in found if len(value) >= SHORTEST)
 

@@ -2,65 +2,194 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NoReturn
 
 from rehearse.errors import ExpressionError, InputError
-from rehearse.language.evaluation import Scope, resolve
+from rehearse.language.evaluation import Scope, to_text
 from rehearse.language.model import Input
+from rehearse.language.templates import resolve
+from rehearse.language.words import did_you_mean
+from rehearse.planning.secrets import redact, secret_texts
+
+Undeclared = Literal["refuse", "accept"]
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str, "number": (int, float), "boolean": bool, "list": list, "dict": dict,
 }  # fmt: skip
+_WRITE = {
+    "string": 'quote it: "..."',
+    "number": "write a number: 5 or 2.5",
+    "boolean": "write true or false",
+    "list": 'write JSON: ["a", "b"]',
+    "dict": 'write JSON: {"a": 1}',
+}
 
 
-_WRITE = {"boolean": "write true or false", "list": 'write JSON: ["a", "b"]', "dict": 'write JSON: {"a": 1}'}
+@dataclass(frozen=True)
+class Source:
+    """Values from one place, such as the `run_inputs` of a schedule. `name` is for messages: "the schedule 'nightly'".
+
+    With a `scope` expressions inside the values are evaluated in it. Without one a value is data and stays as it is, even
+    when it looks like an expression: that is how values of a caller are treated.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    scope: Scope | None = None
+
+
+def layer_inputs(declared: Mapping[str, Input], *sources: Source) -> dict[str, Any]:
+    """One mapping of given values out of several sources, of which a later one wins; null is "not set" and wins over none.
+
+    Names count whatever their case, and are returned as declared.
+    Raises InputError for an expression that cannot be evaluated.
+    """
+    layered: dict[str, Any] = {}
+    spelling = {name.lower(): name for name in declared}
+    for source in sources:
+        for name, value in source.values.items():
+            name = spelling.setdefault(name.lower(), name)
+            if source.scope is not None:
+                value = _evaluated(value, declared.get(name), source.scope, f"{source.name} sets input '{name}' to")
+            if value is not None or name not in layered:
+                layered[name] = value
+    return layered
 
 
 def resolve_inputs(
-    declared: Mapping[str, Input], given: Mapping[str, Any], env: Mapping[str, Any], now: datetime
+    declared: Mapping[str, Input],
+    given: Mapping[str, Any],
+    env: Mapping[str, Any],
+    now: datetime,
+    undeclared: Undeclared = "refuse",
 ) -> dict[str, Any]:
-    """Given value, else default, else None when optional. Raises InputError when a required one is missing or misfits."""
-    names = {name.lower(): name for name in declared}
+    """Given value, else default, else None when optional; given names count whatever their case, null is "not given".
+
+    Dates in defaults are those of `now`, so that the values are frozen. The result holds only JSON types. Undeclared names
+    are refused, or kept as they are behind the declared ones, to be read as `inputs.<name>`.
+
+    Raises InputError when a required input is missing, a value misfits its type, or a default cannot be evaluated.
+    """
+    if undeclared == "refuse":
+        refuse_undeclared(declared, given)
+    supplied = {name.lower(): (name, value) for name, value in given.items()}
+    scope = default_scope(env, now)
+    values: dict[str, Any] = {}
+    missing: list[str] = []
+    for name, spec in declared.items():
+        _, value = supplied.pop(name.lower(), (name, None))
+        if value is not None:
+            values[name] = _cast(name, spec.type, value)
+            continue
+        value = _default(name, spec, scope)
+        if value is None and not spec.optional:
+            missing.append(name)
+        values[name] = value
+    if missing:
+        _refuse_missing(missing)
+    return values | {name: plain(value) for name, value in supplied.values()}
+
+
+def refuse_undeclared(declared: Mapping[str, Input], given: Mapping[str, Any]) -> None:
+    """Raises InputError for the first given name that the pipeline does not declare."""
+    names = {name.lower() for name in declared}
     for name in given:
         if name.lower() not in names:
-            close = difflib.get_close_matches(name, declared, 1, 0.5)
-            hint = f"did you mean '{close[0]}'?" if close else f"inputs are: {', '.join(declared) or 'none'}"
-            raise InputError(f"the pipeline has no input '{name}'", hint)
-    supplied = {names[name.lower()]: value for name, value in given.items()}
-    scope = Scope(orchestra={"current_time": now, "pipeline_run_started_at": now}, env=env)
-    return {name: _value(name, spec, supplied, scope) for name, spec in declared.items()}
+            known = f"inputs are: {', '.join(declared)}" if declared else "it declares no inputs"
+            raise InputError(f"the pipeline has no input '{name}'", did_you_mean(name, declared) or known)
 
 
-def _value(name: str, spec: Input, supplied: Mapping[str, Any], scope: Scope) -> Any:
-    if name in supplied:
-        return _cast(name, spec.type, supplied[name])
-    if spec.default is not None:
-        try:
-            return resolve(spec.default, scope)
-        except ExpressionError as e:
-            raise InputError(f"the default of input '{name}' cannot be evaluated: {e}", e.hint) from e
-    if spec.optional:
+def hidden_inputs(
+    declared: Mapping[str, Input], values: Mapping[str, Any], env: Mapping[str, Any], now: datetime
+) -> tuple[str, ...]:
+    """The inputs that must not be shown although their name tells nothing: their value came out of a secret variable.
+
+    That is so when their value holds one, or when their default gives something else once the secrets are hidden.
+    """
+    secrets = {form for secret in secret_texts(env) for form in (secret, to_text([secret])[2:-2])}  # and JSON-escaped
+    real, shown = default_scope(env, now), default_scope(redact("", env), now)
+    return tuple(
+        name
+        for name, value in values.items()
+        if any(secret in to_text(value) for secret in secrets)
+        or (name in declared and _attempt(declared[name].default, real) != _attempt(declared[name].default, shown))
+    )
+
+
+def default_scope(env: Mapping[str, Any], now: datetime) -> Scope:
+    """What the expression of a default can see (section 6.1): the clock, frozen, and the environment."""
+    return Scope(orchestra={"current_time": now, "pipeline_run_started_at": now}, env=env)
+
+
+def plain(value: Any) -> Any:
+    """The same value in JSON types only; a date or an id becomes text as in a template (section 5.3)."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else to_text(value)
+
+
+def _default(name: str, spec: Input, scope: Scope) -> Any:
+    """The default's value, None without one. For a required input empty text is none (section 6.2)."""
+    if spec.default is None or (spec.default == "" and not spec.optional):
         return None
-    raise InputError(f"the input '{name}' is required and has no default", f"pass it: --input {name}=VALUE")
+    what = f"the default of input '{name}' is"
+    value = _evaluated(spec.default, spec, scope, what)
+    return None if value is None else _cast(name, spec.type, value, " (from its default)")
 
 
-def _cast(name: str, wanted: str, value: Any) -> Any:
-    if isinstance(value, str) and wanted != "string":
-        value = _from_text(wanted, value)
-    is_bool = isinstance(value, bool)
-    if not isinstance(value, _TYPES[wanted]) or (is_bool and wanted != "boolean"):
-        raise InputError(f"the input '{name}' must be a {wanted}, not {value!r}", _WRITE.get(wanted))
-    return value
+def _evaluated(value: Any, spec: Input | None, scope: Scope, what: str) -> Any:
+    """A value with its expressions evaluated; for an input of type string the result is rendered to text."""
+    try:
+        found = resolve(value, scope)
+    except ExpressionError as e:
+        # An error may quote the value it stumbled over; said aloud only when it is the same without the secrets.
+        shown = replace(scope, env=redact("", scope.env), inputs=redact("", scope.inputs))
+        why = str(e) if _attempt(value, shown) == str(e) else "it uses a secret"
+        raise InputError(f"{what} {value!r}, which cannot be evaluated: {why}", e.hint) from e
+    is_expression = isinstance(value, str) and "${{" in value
+    return to_text(found) if is_expression and found is not None and spec and spec.type == "string" else plain(found)
+
+
+def _attempt(default: Any, scope: Scope) -> Any:
+    try:
+        return resolve(default, scope)
+    except ExpressionError as e:
+        return str(e)
+
+
+def _cast(name: str, wanted: str, value: Any, origin: str = "") -> Any:
+    value = plain(value)
+    cast = _from_text(wanted, value) if isinstance(value, str) and wanted != "string" else value
+    is_bool = isinstance(cast, bool)
+    if not isinstance(cast, _TYPES[wanted]) or (is_bool and wanted != "boolean"):
+        shown = f"{redact(name, value)!r:.80}"
+        raise InputError(f"the input '{name}' must be a {wanted}, not {shown}{origin}", _WRITE[wanted])
+    return cast
 
 
 def _from_text(wanted: str, text: str) -> Any:
+    """A number, boolean, list or dict as written on a command line; text that is none of them comes back unchanged."""
     if wanted == "boolean":
         return {"true": True, "false": False}.get(text.strip().lower(), text)
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return text
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _refuse_missing(names: list[str]) -> NoReturn:
+    flags = " ".join(f"--input {name}=VALUE" for name in names)
+    if len(names) == 1:
+        raise InputError(f"the input '{names[0]}' is required and has no default", f"pass it: {flags}")
+    listed = ", ".join(f"'{name}'" for name in names)
+    raise InputError(f"the inputs {listed} are required and have no default", f"pass them: {flags}")

@@ -1,0 +1,46 @@
+"""What can be said of a run's end before its beginning: what is certain to be skipped, and what is not done for real."""
+
+from __future__ import annotations
+
+from graphlib import TopologicalSorter
+
+from rehearse.planning.plan import AT_RUN_TIME, SIMULATED, Plan, PlannedGroup, PlannedTask
+
+
+def foreseen_skips(plan: Plan) -> dict[str, str]:
+    """task id -> why it will be SKIPPED, whatever the other tasks do (sections 2.3 and 4.3 of the language reference).
+
+    Holds only selected tasks. Those that are not selected count for nothing: their dependants do not wait for them.
+    """
+    skips: dict[str, str] = {}
+    groups = {group.id: group for group in plan.groups}
+    for group_id in TopologicalSorter({group.id: group.depends_on for group in plan.groups}).static_order():
+        group = groups[group_id]
+        upstream = [task for other in group.depends_on for task in groups[other].tasks]
+        reason = _reason(plan, group, upstream, skips) or ("its matrix is empty" if group.iterations == 0 else None)
+        tasks = {task.id: task for task in group.tasks}
+        for task_id in TopologicalSorter({task.id: task.depends_on for task in group.tasks}).static_order():
+            task = tasks[task_id]
+            why = reason or _reason(plan, task, [tasks[other] for other in task.depends_on], skips)
+            if why and task.selected:
+                skips[task_id] = why
+    return skips
+
+
+def _reason(
+    plan: Plan, node: PlannedGroup | PlannedTask, upstream: list[PlannedTask], skips: dict[str, str]
+) -> str | None:
+    if node.condition is not None:  # replaces the rule that everything upstream must have gone well
+        what = "group" if isinstance(node, PlannedGroup) else "task"
+        return f"the condition of its {what} is false" if plan.decided(node.condition) is False else None
+    return next((f"'{task.id}' is skipped" for task in upstream if task.id in skips), None)
+
+
+def here(task: PlannedTask) -> list[str]:
+    """What becomes of a task on this machine, in words; nothing when it is simply run."""
+    words = {"unsupported": "cannot run here", AT_RUN_TIME: f"connection {AT_RUN_TIME}"}
+    some = " for some items" if len(task.runs) > 1 else ""
+    found = [
+        f"simulated ({mode})" if mode in SIMULATED else words.get(mode, mode) for mode in task.runs if mode != "local"
+    ]
+    return [f"{word}{some}" for word in found]
