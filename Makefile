@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Only Python 3.11 to 3.13 with venv must be there; uv and the rest come from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down install test lint format lock bench clean
+.PHONY: help demo up down install test coverage lint format docs lock bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,10 @@ install: $(VENV)/.all  ## Install everything, with what tests and lint need
 test: $(VENV)/.all  ## Run the tests
 	@$(BIN)/python -m pytest tests
 
+coverage: $(VENV)/.all  ## Measure the branches of the language and of planning that tests take; below 95 % fails
+	@$(BIN)/python -m coverage run -m pytest -q tests/rehearse tests/test_cases.py -k "not test_run"
+	@$(BIN)/python -m coverage report
+
 lint: $(VENV)/.all  ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -39,6 +43,9 @@ lint: $(VENV)/.all  ## Check style and types
 format: $(VENV)/.all  ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.all  ## Write the parts of docs/ that come from the code
+	@$(BIN)/python docs/generate.py
 
 lock: $(BIN)/uv  ## Resolve pyproject.toml anew; UPGRADE=--upgrade takes newer versions
 	$(call compile,$(GROUPS),requirements.lock) $(UPGRADE)
@@ -53,6 +60,7 @@ compile = $(BIN)/uv pip compile --quiet pyproject.toml $(1:%=--group %) --univer
 
 bench: $(VENV)/.all  ## Measure what the README publishes
 	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python benchmarks/validate.py
 
 clean:  ## Remove the environment, all local state and the default warehouse (stops the example company)
 	@if [ -x $(BIN)/python ] && [ -d .sandbox ]; then $(BIN)/python -m sandbox reset; fi

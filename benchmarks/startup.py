@@ -18,7 +18,7 @@ ONE_TASK = """\
 version: v1
 name: one task
 pipeline:
-  g: {tasks: {t: {integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT, parameters: {command: python -c pass}}}}
+  g: {tasks: {t: {name: t, integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT, parameters: {command: python -c pass}}}}
 """
 TEN_TASKS = ONE_TASK.replace(
     "tasks: {t", "matrix: {inputs: {n: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}, max_parallel: 2}, tasks: {t"
