@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from rehearse.language.positions import Mark, position_of_index, source_index
-from rehearse.language.problems import CODES, Loc, Position, Problem
+from rehearse.language.problems import CODES, MAX_PROBLEMS, Loc, Position, Problem
 
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 60
@@ -225,6 +225,8 @@ class _Builder:
     def _report(
         self, code: str, event: Any, message: str, hint: str | None = None, key: str | int | None = None
     ) -> None:
+        if len(self.doc.problems) >= MAX_PROBLEMS:
+            raise _TooLarge(f"there are more than {MAX_PROBLEMS} problems", _position(event))
         loc = tuple(_child_key(container) for container in self.stack[:-1])
         if self.stack:
             loc = (*loc, key if key is not None else _child_key(self.stack[-1]))
@@ -272,7 +274,7 @@ class _Builder:
                 if ":" in text or (len(text) > 1 and text[0] == "0" and text.isdigit()):
                     self._report("yaml-surprise", event, f"YAML reads {text} as {value}", f"quote it: '{text}'")
                 return value
-        except (ValueError, KeyError):
+        except (ValueError, LookupError, OverflowError):  # an explicit tag on what is none, as in `!!int x`
             return text
         if kind == "timestamp":
             self._report("yaml-surprise", event, f"YAML reads {text} as a date, not as text", f"quote it: '{text}'")

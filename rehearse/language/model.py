@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from rehearse.language.integrations import OPERATION_TYPES
 
+MAX_WINDOW_MINUTES = 7200  # of a sensor (section 8.2)
 Terminal = Literal["CANCELLED", "FAILED", "SKIPPED", "SUCCEEDED", "WARNING"]
 
 
@@ -202,7 +203,9 @@ class Sensor(Model):
     cron: str = Field(description="Opens the window. Six fields, as in a schedule.")
     timezone: str = Field(description="IANA name.")
     timeout_mins: int = Field(
-        ge=1, le=7200, description="Length of the window in MINUTES; shorter than the time between two openings."
+        ge=1,
+        le=MAX_WINDOW_MINUTES,
+        description="Length of the window in MINUTES; shorter than the time between two openings.",
     )
     frequency_secs: int | None = Field(
         None, ge=60, le=600, description="SECONDS between two looks, 60 to 600. Default 60."

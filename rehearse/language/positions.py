@@ -26,6 +26,8 @@ class Mark:
     end: int = 0
     style: str | None = None
     items: dict[str | int, Mark] | None = None
+    walked: tuple[int, int] = (0, -1)
+    """How far `source_index` came the last time, so that many problems in one long text cost one walk."""
 
     def alias(self, place: Position) -> Mark:
         """The mark of an alias, which stands at another place; what is inside stands where the anchor is."""
@@ -43,12 +45,15 @@ def source_index(source: str, mark: Mark, value: str, offset: int) -> int:
     YAML folds lines, strips indentation and unescapes. Rather than doing all that again, both texts are walked side by
     side: a character that is not blank comes next in the source but for blanks, whatever the style.
     """
-    at = _skip(_PROPERTIES, source, mark.start)
-    if mark.style and mark.style in "'\"":
-        at += 1
-    elif mark.style:
-        at = source.find("\n", at) + 1
-    for n, char in enumerate(value):
+    begun, at = mark.walked
+    if at < 0 or offset < begun:
+        begun, at = 0, _skip(_PROPERTIES, source, mark.start)
+        if mark.style and mark.style in "'\"":
+            at += 1
+        elif mark.style:
+            at = source.find("\n", at) + 1
+    for n in range(begun, len(value)):
+        char = value[n]
         if mark.style == '"':
             at = _skip(_ESCAPED_BREAK, source, at)
         here = at if char.isspace() else _skip(_BLANKS, source, at)
@@ -59,6 +64,7 @@ def source_index(source: str, mark: Mark, value: str, offset: int) -> int:
         else:
             at, step = here, 1 + (mark.style == "'" and char == "'")  # written twice inside single quotes
         if n >= offset or at + step > mark.end:
+            mark.walked = (n, at)
             break
         at += step
     return min(at, max(mark.end - 1, mark.start))

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+MAX_PROBLEMS = 500
+"""Of one file, in reading it and again in applying the rules. Nobody reads more, and it must not take long to find them."""
+
 Loc = tuple[str | int, ...]
 """The way from the top of the document to a value: keys (as spelled in snake_case) and list indices."""
 

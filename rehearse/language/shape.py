@@ -17,8 +17,7 @@ from rehearse.language.positions import Mark
 from rehearse.language.problems import Loc, Problem
 from rehearse.language.words import did_you_mean
 
-MAX_PROBLEMS = 300
-"""Of one file's shape. A file with more is not a pipeline, and looking for what each key may have meant takes time."""
+MAX_PROBLEMS = 300  # of one file's shape: looking for what each key may have meant takes time
 _RANGE = re.compile(r"too_short|too_long|greater|less|multiple")
 _ELSEWHERE = {  # key at a wrong place -> what to do instead
     "matrix": "a matrix belongs on a task group",

@@ -79,9 +79,20 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         current = waiting.pop()
         yield current
-        values = [getattr(current, name) for name in current.__slots__]
-        below = [child for value in values for child in (value if isinstance(value, tuple) else (value,))]
-        waiting += [child for child in reversed(below) if isinstance(child, Node)]
+        waiting += reversed(_BELOW[type(current)](current))
+
+
+_BELOW: dict[type[Node], Callable[[Any], tuple[Node, ...]]] = {
+    Literal: lambda node: (),
+    Name: lambda node: (),
+    ListNode: lambda node: node.items,
+    Call: lambda node: node.arguments,
+    Attribute: lambda node: (node.target,),
+    Subscript: lambda node: (node.target, node.key),
+    Quantifier: lambda node: (node.target,),
+    Unary: lambda node: (node.operand,),
+    Binary: lambda node: (node.left, node.right),
+}
 
 
 def unparse(node: Node, least: int = 0) -> str:

@@ -14,12 +14,19 @@ from pathlib import Path
 from rehearse.errors import InvalidPipeline, UsageError
 from rehearse.language.document import Document, read_document
 from rehearse.language.model import Pipeline
-from rehearse.language.problems import Position, Problem
+from rehearse.language.problems import MAX_PROBLEMS, Position, Problem
 from rehearse.language.rules.alerts import check_alerts
 from rehearse.language.rules.graph import check_graph, circles
 from rehearse.language.rules.lint import lint
 from rehearse.language.rules.references import check_references
-from rehearse.language.rules.review import Review, Surroundings, listing, mapping, text
+from rehearse.language.rules.review import (
+    Review,
+    Surroundings,
+    TooManyProblems,
+    listing,
+    mapping,
+    text,
+)
 from rehearse.language.rules.tasks import check_tasks
 from rehearse.language.rules.triggers import check_triggers
 from rehearse.language.shape import check_shape
@@ -75,15 +82,21 @@ def check(doc: Document, policy: Policy = Policy()) -> tuple[Pipeline | None, li
     if doc.value is not None:
         pipeline, found = check_shape(doc)
         problems += found
-        review = Review(doc, policy.surroundings)
+        problems += _apply_rules(Review(doc, policy.surroundings), problems)
+    return pipeline, _tidy(doc, problems, policy)
+
+
+def _apply_rules(review: Review, found: list[Problem]) -> list[Problem]:
+    try:
         check_graph(review)
         check_tasks(review)
         parsed = check_references(review)
         check_triggers(review)
         check_alerts(review)
-        lint(review, parsed, [*problems, *review.problems])
-        problems += review.problems
-    return pipeline, _tidy(doc, problems, policy)
+        lint(review, parsed, [*found, *review.problems])
+    except TooManyProblems:
+        review.problems.append(review.doc.problem("too-large", (), f"there are more than {MAX_PROBLEMS} problems"))
+    return review.problems
 
 
 def check_files(

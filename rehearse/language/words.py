@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MAX_WORDS, MAX_LENGTH = 1_000, 200  # beyond, looking for a likely word takes longer than anybody waits
+
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known word most like `word`, whatever their case."""
     from difflib import get_close_matches  # only files with mistakes pay for it
 
     folded = {name.lower(): name for name in known}
+    if len(folded) > MAX_WORDS or len(word) > MAX_LENGTH:
+        return None
     close = get_close_matches(word.lower(), folded, 1, cutoff)
     return folded[close[0]] if close else None
 

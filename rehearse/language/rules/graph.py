@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Group, Review, texts
 from rehearse.language.words import did_you_mean
+
+MAX_CIRCLES = 20  # are reported: finding each takes a look at the whole graph
 
 
 def check_graph(review: Review) -> None:
@@ -45,7 +48,7 @@ def _edges(review: Review, loc: Loc, edges: dict[str, list[str]], group: Group |
             elif target not in edges:
                 review.add("unknown-dependency", at, f"there is no '{target}' to depend on",
                            _hint(review, target, edges, group))  # fmt: skip
-    for circle in circles(edges):
+    for circle in islice(circles(edges), MAX_CIRCLES):
         if len(circle) > 2:  # itself has been reported
             index = edges[circle[0]].index(circle[1])
             message = f"these wait for each other: {' -> '.join(circle)}"

@@ -87,7 +87,6 @@ def _task_references(review: Review, item: Parsed, sound: bool) -> None:
     """Outputs that nobody keeps, and tasks that need not have ended."""
     place = item.place
     ordered = sound and place.group is not None and not place.after_the_run
-    ended = review.ends_before(place.group, place.task) if ordered and place.group is not None else set()
     for base, root in item.roots:
         for node in syntax.walk(root):
             if not isinstance(node, (syntax.Attribute, syntax.Subscript)):
@@ -95,7 +94,7 @@ def _task_references(review: Review, item: Parsed, sound: bool) -> None:
             offset = base + (node.key.offset if isinstance(node, syntax.Subscript) else node.offset)
             if (key := task_named(node)) is not None:
                 task = review.tasks_folded.get(key_text(key).lower())
-                if task is not None and ordered and task.id.lower() not in ended:
+                if task is not None and ordered:
                     _racy_task(review, item, task, offset)
             elif (name := group_named(node)) is not None:
                 group = review.groups_folded.get(name.lower())
@@ -110,7 +109,7 @@ def _racy_group(review: Review, item: Parsed, group: Group, offset: int) -> None
     assert own is not None
     if group is own:
         message, hint = f"this reads '{group.id}', its own group", "name a group that ends before it"
-    elif group.id not in review.upstream_groups(own):
+    elif not review.waits_for(own, group):
         message, hint = f"'{group.id}' need not have ended before this is read", _wait_for(review, own, group)
     else:
         return
@@ -118,26 +117,31 @@ def _racy_group(review: Review, item: Parsed, group: Group, offset: int) -> None
 
 
 def _racy_task(review: Review, item: Parsed, task: Task, offset: int) -> None:
-    group, place = task.group, item.place
-    assert place.group is not None
+    own, place = item.place.group, item.place
+    assert own is not None
+    message = f"'{task.id}' need not have ended before this is read"
     if place.task is task:
         message, hint = "a task reads its own result", "it has none until it ends"
-    elif group is place.group and place.task is None:
+    elif task.group is own and place.task is None:
         message, hint = (
             f"the condition of a group reads '{task.id}', a task of that group",
             "name a task before the group",
         )
-    elif group is place.group and place.task is not None:
-        message = f"'{task.id}' need not have ended before this is read"
-        waits = place.task.id.lower() in review.ends_before(group, task)
-        hint = f"it waits for '{place.task.id}' itself" if waits else f"let '{place.task.id}' depend on '{task.id}'"
+    elif task.group is not own:
+        if review.waits_for(own, task.group):
+            return
+        hint = _wait_for(review, own, task.group)
     else:
-        message, hint = f"'{task.id}' need not have ended before this is read", _wait_for(review, place.group, group)
+        assert place.task is not None
+        if review.task_waits_for(place.task, task):
+            return
+        circle = review.task_waits_for(task, place.task)
+        hint = f"it waits for '{place.task.id}' itself" if circle else f"let '{place.task.id}' depend on '{task.id}'"
     review.add("racy-reference", place.loc, message, hint, offset=offset)
 
 
 def _wait_for(review: Review, own: Group, other: Group) -> str:
-    if own.id in review.upstream_groups(other):
+    if review.waits_for(other, own):
         return f"it waits for '{own.id}' itself"
     return f"let '{own.id}' depend on '{other.id}'"
 

@@ -6,13 +6,18 @@ reported by `shape` and is passed over here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from rehearse.language.document import Document
-from rehearse.language.problems import Loc, Problem
+from rehearse.language.problems import MAX_PROBLEMS, Loc, Problem
+
+
+class TooManyProblems(Exception):
+    """Ends the review of a file; never leaves `validation`."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +112,12 @@ class Review:
         return self.inputs_folded | {name.lower() for _, given in self.run_inputs() for name in given}
 
     def add(self, code: str, loc: Loc, message: str, hint: str | None = None, **more: Any) -> None:
-        """Report a problem; `more` is what `Document.problem` takes: key, offset, type, msg, severity."""
+        """Report a problem; `more` is what `Document.problem` takes: key, offset, type, msg, severity.
+
+        Raises TooManyProblems, when it is time to stop looking.
+        """
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise TooManyProblems
         self.problems.append(self.doc.problem(code, loc, message, hint, **more))
 
     def check_words(self, loc: Loc, value: Any) -> None:
@@ -124,28 +134,34 @@ class Review:
             for index, item in enumerate(value):
                 self.check_words((*loc, index), item)
 
-    def upstream_groups(self, group: Group) -> set[str]:
-        """Ids of every group that has ended before this one starts."""
-        return closure(group.id, {group_id: g.depends_on for group_id, g in self.groups.items()})
+    def waits_for(self, group: Group, other: Group) -> bool:
+        """Has `other` ended before `group` starts?"""
+        return reaches(
+            group.id, other.id, lambda group_id: self.groups[group_id].depends_on if group_id in self.groups else ()
+        )
 
-    def ends_before(self, group: Group, task: Task | None) -> set[str]:
-        """Ids, folded, of every task that has ended before the group (or the task in it) is decided."""
-        found = {t for group_id in self.upstream_groups(group) for t in self.groups[group_id].tasks}
-        if task is not None and not group.standalone:
-            found |= closure(task.id, {t.id: texts(t.body.get("depends_on")) for t in group.tasks.values()})
-        return {task_id.lower() for task_id in found}
+    def task_waits_for(self, task: Task, other: Task) -> bool:
+        """Has `other` ended before `task` starts? By the groups, or inside the one that both are in."""
+        if task.group is not other.group:
+            return self.waits_for(task.group, other.group)
+        tasks = task.group.tasks
+        return reaches(
+            task.id, other.id, lambda name: texts(tasks[name].body.get("depends_on")) if name in tasks else ()
+        )
 
 
-def closure(start: str, edges: dict[str, list[str]]) -> set[str]:
-    """Everything that `start` depends on, directly or not; unknown names are left out, and a cycle ends."""
-    found: set[str] = set()
-    waiting = list(edges.get(start, ()))
+def reaches(start: str, goal: str, edges: Callable[[str], Iterable[str]]) -> bool:
+    """Is there a way from `start` to `goal`? Nearest first, because most often it is one step."""
+    seen: set[str] = set()
+    waiting = deque(edges(start))
     while waiting:
-        name = waiting.pop()
-        if name in edges and name not in found:
-            found.add(name)
-            waiting += edges[name]
-    return found
+        name = waiting.popleft()
+        if name == goal:
+            return True
+        if name not in seen:
+            seen.add(name)
+            waiting += edges(name)
+    return False
 
 
 def mapping(value: Any) -> dict[str, Any]:

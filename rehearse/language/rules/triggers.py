@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from rehearse.errors import CronError
 from rehearse.language.cron import Cron, parse_cron
 from rehearse.language.evaluation import TERMINAL
 from rehearse.language.integrations import SENSORS
+from rehearse.language.model import MAX_WINDOW_MINUTES
 from rehearse.language.parameters import check_values
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Review, listing, mapping, text
@@ -82,9 +83,11 @@ def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
             review.add(
                 "input-options", (*loc, "options"), f"only a string input has options, this one is a {wanted}", key=True
             )
+        seen: set[str] = set()
         for index, option in enumerate(options):
-            if option in options[:index]:
+            if str(option) in seen:
                 review.add("input-options", (*loc, "options", index), f"the option '{option}' is there twice")
+            seen.add(str(option))
         if isinstance(default, str) and default and not is_expression and default not in options:
             hint = did_you_mean(default, (option for option in options if isinstance(option, str)))
             review.add("input-options", (*loc, "default"), f"the default '{default}' is not one of the options", hint)
@@ -125,7 +128,7 @@ def _cron(review: Review, loc: Loc, body: dict[str, Any]) -> Cron | None:
 def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str]) -> None:
     cron = _cron(review, loc, sensor)
     window = sensor.get("timeout_mins")
-    if cron is not None and isinstance(window, int):
+    if cron is not None and isinstance(window, int) and window <= MAX_WINDOW_MINUTES:
         zone = text(sensor.get("timezone"))
         interval = cron.shortest_interval(_ANY_YEAR, ZoneInfo(zone) if zone and _is_zone(zone) else UTC)
         if interval is not None and timedelta(minutes=window) >= interval:
@@ -187,11 +190,16 @@ def _is_zone(name: str) -> bool:
 
 
 def _near_zone(name: str) -> str:
-    from zoneinfo import available_timezones  # reads a folder: only for a mistake
+    near = closest(name.rpartition("/")[2].replace(" ", "_"), _cities(), 0.8)
+    return f"did you mean '{_cities()[near]}'?" if near else "an IANA name, such as Europe/Berlin"
 
-    cities = {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones()) if "/" in zone}
-    near = closest(name.rpartition("/")[2].replace(" ", "_"), cities, 0.8)
-    return f"did you mean '{cities[near]}'?" if near else "an IANA name, such as Europe/Berlin"
+
+@cache
+def _cities() -> dict[str, str]:
+    """Last part of a zone's name -> the name. Reads a folder, so it is called for a mistake only."""
+    from zoneinfo import available_timezones
+
+    return {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones()) if "/" in zone}
 
 
 def _is_date(day: str) -> bool:
