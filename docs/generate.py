@@ -45,7 +45,7 @@ CHECKS = {  # the validator's checklist of the language reference, section 12, a
     "9 matrix": "matrix-keys matrix-values matrix-reference",
     "10 expressions": "expression expression-place unknown-name unknown-task unknown-group paused-status unknown-status "
     "undeclared-input output-not-kept unknown-variable",
-    "11 inputs": "input-name input-default input-options input-missing trigger-input",
+    "11 inputs": "input-name input-default input-options input-missing input-value trigger-input",
     "12 cron, time zones, sensors": "cron timezone exclude-date sensor-window sensor-type sensors-list never-fires",
     "13 alerts": "alert-name alert-destination anomaly-level",
     "14 connections": "unknown-connection",

@@ -87,8 +87,9 @@ def _not_ignorable(code: str) -> tuple[str, str] | None:
     warnings = [name for name, known in CODES.items() if known.severity == "warning"]
     if code in warnings:
         return None
-    why = "is an error, which cannot be switched off" if code in CODES else "is no code of a warning"
-    return why, did_you_mean(code, warnings) or f"one of {', '.join(warnings)}"
+    if code in CODES:
+        return "is an error, which cannot be switched off", f"rehearse explain {code} says what it is about"
+    return "is no code of a warning", did_you_mean(code, warnings) or f"one of {', '.join(warnings)}"
 
 
 def _files(paths: list[str]) -> list[Path]:

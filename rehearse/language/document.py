@@ -119,9 +119,11 @@ def parse_document(text: str, file: str = "<text>") -> Document:
     """Parse YAML 1.1 text into a `Document`; never raises."""
     doc = Document(file, text)
     if bad := _FORBIDDEN.search(text):
-        name = f"U+{ord(bad[0]):04X}"
-        return _failed(doc, "encoding", f"the character {name} is not allowed in YAML", "delete it, or write it as an "
-                       'escape inside double quotes: "\\x00"', position_of_index(text, bad.start()))  # fmt: skip
+        number = ord(bad[0])
+        escape = f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}"
+        advice = f'delete it, or write it as an escape inside double quotes: "{escape}"'
+        return _failed(doc, "encoding", f"the character U+{number:04X} is not allowed in YAML", advice,
+                       position_of_index(text, bad.start()))  # fmt: skip
     try:
         doc.value = _Builder(doc).build()
     except yaml.YAMLError as e:
@@ -133,7 +135,9 @@ def parse_document(text: str, file: str = "<text>") -> Document:
         elif context:
             message = f"{message} ({context})"
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
-        return _failed(doc, "yaml-syntax", f"YAML: {message}", _yaml_hint(text, position, message), position)
+        opened = getattr(e, "context_mark", None)
+        hint = _yaml_hint(text, position, message, opened.line + 1 if opened else position.line)
+        return _failed(doc, "yaml-syntax", f"YAML: {message}", hint, position)
     except _TooLarge as e:
         return _failed(doc, "too-large", str(e), None, e.position)
     return doc
@@ -146,7 +150,11 @@ def _failed(
     return doc
 
 
-def _yaml_hint(text: str, position: Position, message: str) -> str | None:
+def _yaml_hint(text: str, position: Position, message: str, opened: int) -> str | None:
+    """What to do about an error of the parser; `opened` is the line where what it was reading begins."""
+    if "flow sequence" in message or "flow mapping" in message:
+        bracket = "[" if "sequence" in message else "{"
+        return f"is the '{bracket}' of line {opened} closed, and what is in it separated by commas?"
     lines = text.splitlines()
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     before = lines[position.line - 2] if position.line >= 2 and position.line - 2 < len(lines) else ""
@@ -274,7 +282,9 @@ class _Builder:
                 if ":" in text or (len(text) > 1 and text[0] == "0" and text.isdigit()):
                     self._report("yaml-surprise", event, f"YAML reads {text} as {value}", f"quote it: '{text}'")
                 return value
-        except (ValueError, LookupError, OverflowError):  # an explicit tag on what is none, as in `!!int x`
+        except (ValueError, LookupError, OverflowError):
+            if event.tag:
+                self._report("yaml-syntax", event, f"YAML: '{text[:40]}' is not what its tag says: !!{kind}")
             return text
         if kind == "timestamp":
             self._report("yaml-surprise", event, f"YAML reads {text} as a date, not as text", f"quote it: '{text}'")

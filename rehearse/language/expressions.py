@@ -6,6 +6,7 @@ The grammar is section 5.8 of the language reference. Offsets count characters f
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from itertools import islice
 
 from rehearse.errors import ExpressionError
@@ -26,6 +27,7 @@ from rehearse.language.syntax import (
     Subscript,
     Unary,
 )
+from rehearse.language.words import did_you_mean
 
 MAX_TOKENS = 2000  # more than a hundred comparisons of statuses
 MAX_DEPTH = 100  # of the tree, so that recursion over it stays far from Python's limit
@@ -43,7 +45,7 @@ _CONSTANTS = {"True": True, "true": True, "False": False, "false": False, "None"
 STRING = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
 _TOKEN = re.compile(  # numbers end where they could become infinite, or too long for int() and str()
     r"\s*(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>[0-9]{1,300}(?:\.[0-9]{1,300})?)|(?P<op>[=!><]=|[><\[\](),.\-])"
-    rf"|(?P<string>{STRING})|(?P<end>\Z)|(?P<bad>.).*)",
+    rf"|(?P<string>{STRING})|(?P<end>\Z)|(?P<bad>=[><]|.).*)",
     re.DOTALL,
 )
 _ESCAPE = re.compile(
@@ -56,6 +58,7 @@ _HINTS = {
     "=": "compare with '=='", "{": "there are no dict literals, and expressions stand in '${{ }}'", ":": "there are no slices",
     "?": "there is no ternary: use 'and' and 'or', or two nodes with conditions", "not": "put 'not ...' into parentheses",
     "$": "'${{ }}' stands around the whole expression, once", "\\": "write the quote without a backslash",
+    "=>": "write '>='", "=<": "write '<='", "now": "write ORCHESTRA.CURRENT_TIME",
     "f": "there are no f-strings", "for": "there are no comprehensions", "lambda": "there are no lambdas",
 }  # fmt: skip
 _HINTS |= dict.fromkeys("'\"", "the quote is never closed") | dict.fromkeys("“”„‘’‚`", "write straight quotes: ' or \"")
@@ -133,10 +136,14 @@ class _Parser:
             return Literal(offset, _CONSTANTS[name])
         if self.text == "(":
             if lower not in FUNCTIONS:
-                raise ExpressionError(f"unknown function '{name}'", offset, f"functions are {', '.join(FUNCTIONS)}")
+                hint = f"write {name}.NAME" if lower in ROOTS else _hint(name) or did_you_mean(name, FUNCTIONS)
+                raise ExpressionError(
+                    f"unknown function '{name}'", offset, hint or f"functions are {', '.join(FUNCTIONS)}"
+                )
             return self.call(lower, offset)
         if lower not in ROOTS:
-            raise ExpressionError(f"unknown name '{name}'", offset, _hint(name) or f"names are {', '.join(ROOTS)}")
+            hint = _hint(name) or did_you_mean(name, ROOTS) or f"names are {', '.join(ROOTS)}"
+            raise ExpressionError(f"unknown name '{name}'", offset, hint)
         return Name(offset, lower)
 
     def call(self, function: str, offset: int) -> Call:
@@ -198,6 +205,7 @@ class _Parser:
         return Quantifier(offset, target, name.lower())
 
 
+@lru_cache(maxsize=2048)  # the same few expressions stand all over a pipeline, and nodes do not change
 def parse(text: str) -> Node:
     """Parse one expression, without its delimiters. Raises ExpressionError with the offset of the first mistake."""
     if not text.strip():

@@ -257,7 +257,9 @@ def _quoting(name: str, value: Any, parameter: Parameter) -> str | None:
     if name == "python_version" and value == 3.1:
         return f"YAML reads 3.10 as the number 3.1; {_one_of(parameter.options)}, in quotes"
     if parameter.options:
-        return f"quote it: '{_short(value)}'" if _short(value) in parameter.options else _one_of(parameter.options)
+        in_quotes = "" if isinstance(value, (list, dict)) else ", in quotes"
+        known = _short(value) in parameter.options
+        return f"quote it: '{_short(value)}'" if known else f"{_one_of(parameter.options)}{in_quotes}"
     if isinstance(value, (bool, int, float)):
         return f"quote it: '{_short(value)}'"
     return "separate the commands by ';', in one text" if name == "commands" else None
@@ -292,7 +294,7 @@ def _check_text(name: str, value: str, parameter: Parameter) -> Iterator[Finding
 
 def _check_json(name: str, value: Any, parameter: Parameter) -> Iterator[Finding]:
     if not isinstance(value, str):
-        message = f"'{name}' is text that holds JSON, not a YAML {kind_of(value)}"
+        message = f"'{name}' must be text that holds JSON, not {_WORDS.get(kind_of(value), kind_of(value))}"
         hint = "put it in quotes, or under '|' as JSON"
         yield Finding("parameter-json", (name,), message, hint, type="string_type")
     elif not value.strip():

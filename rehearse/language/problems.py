@@ -84,6 +84,7 @@ input-name           error   6.1  -               Input names are letters, digit
 input-default        error   6.1  -               A default of another type than the input.
 input-options        error   6.1  -               Options belong to string inputs, are unique, and hold the default.
 input-missing        error   6.2  -               A schedule does not give an input that is required and has no default.
+input-value          error   6.2  -               A trigger gives an input a value that is not of its type.
 trigger-input        warning 6.2  -               A sensor, webhook or event does not give a required input without a default.
 cron                 error   8.1  -               A cron expression has six fields: minute hour day month weekday year.
 timezone             error   8.1  -               A time zone is an IANA name.
@@ -97,7 +98,7 @@ unknown-connection   warning 7.3  -               A connection that rehearse.tom
 unknown-variable     warning 7.1  -               No environment of rehearse.toml has this variable.
 local-alias          warning 8.4  -               The platform wants a pipeline's id; its file name is understood only here.
 trigger-cycle        error   8.4  -               Pipelines start each other in a circle.
-raw-splice           warning 5.3  -               An expression is spliced into SQL or Python as it is, without quoting.
+raw-splice           warning 5.3  -               A value is spliced into SQL, Python or a shell line as it is, without quoting.
 output-not-kept      warning 9.1  -               An expression reads an output of a task that does not set `set_outputs: true`.
 racy-reference       warning 5.4  -               An expression reads a task that need not have ended before.
 dead-condition       warning 4.3  -               A condition that is always true or always false.

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rehearse.language import expressions, model
+from rehearse.language import expressions
 from rehearse.language.integrations import INTEGRATION_OF, JOBS_BY_INTEGRATION, MISSPELT, SENSORS
+from rehearse.language.model import MODELS, Kind, keys_of
 from rehearse.language.parameters import JOB_DESCRIPTIONS, OPEN_JOBS, PARAMETERS, Parameter
 from rehearse.language.problems import CODES
 from rehearse.language.words import closest
@@ -100,46 +101,25 @@ def find(word: str) -> tuple[list[Topic], str | None]:
 
 
 def _models() -> Iterator[Topic]:
-    definitions = _definitions()
-    for kind, name in model.MODEL_NAMES.items():
-        schema = definitions[kind.__name__]
-        required = schema.get("required", [])
-        entries = tuple(
-            Entry(field, _type_in_words(value), field in required, value.get("description", ""))
-            for field, value in schema["properties"].items()
-        )
-        yield Topic(name, "model", kind.SECTION, (kind.__doc__ or "").strip(), entries)
+    for model in MODELS:
+        entries = tuple(Entry(key.name, _in_words(key.kind), key.required, key.text) for key in keys_of(model).values())
+        yield Topic(model.NAME, "model", model.SECTION, (model.__doc__ or "").strip(), entries)
         for entry in entries:
-            yield Topic(f"{name}.{entry.name}", "key", kind.SECTION, "", (entry,))
+            yield Topic(f"{model.NAME}.{entry.name}", "key", model.SECTION, "", (entry,))
 
 
-def _definitions() -> dict[str, dict[str, Any]]:
-    schema = model.Pipeline.model_json_schema(by_alias=False)
-    definitions: dict[str, dict[str, Any]] = schema.pop("$defs")
-    return definitions | {"Pipeline": schema}
-
-
-def _type_in_words(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_type_in_words(s) for s in schema["anyOf"] if s != {"type": "null"})
-    if "enum" in schema or "const" in schema:
-        return "one of " + "|".join(map(str, schema.get("enum", [schema.get("const")])))
-    if schema.get("type") == "array":
-        return f"list of {_type_in_words(schema.get('items', {}))}"
-    if "$ref" in schema:
-        return "mapping"
-    words = {
-        "string": "text",
-        "integer": "whole number",
-        "boolean": "true or false",
-        "object": "mapping",
-        "number": "number",
-    }
-    word = words.get(schema.get("type", ""), "any")
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is not None or high is not None:
-        word += f" {low} to {high}" if high is not None else f" from {low}"
-    return word
+def _in_words(kind: Kind) -> str:
+    if kind.options:
+        return "one of " + "|".join(kind.options)
+    if kind.name == "list":
+        return f"list of {_in_words(kind.of)}"
+    word = {"flag": "true or false", "whole": "whole number", "limit": "whole number or expression", "map": "mapping",
+            "model": "mapping", "node": "mapping"}.get(kind.name, kind.name)  # fmt: skip
+    if kind.high is not None:
+        return f"{word} {kind.low} to {kind.high}"
+    if kind.low is not None:
+        return f"{word} from {kind.low}"
+    return f"{word}, at most {kind.longest} characters" if kind.longest else word
 
 
 def _job(job: str) -> Topic:

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
 from rehearse.language.integrations import INTEGRATION_OF, INTEGRATIONS, SENSORS
-from rehearse.language.model import Pipeline
+from rehearse.language.model import MODELS, Kind, Model, Pipeline, keys_of
 from rehearse.language.parameters import JOB_DESCRIPTIONS, OPEN_JOBS, PARAMETERS, Parameter
 
 _EXPRESSION = {"type": "string", "pattern": r"^\s*\$\{\{[\s\S]*\}\}\s*$"}
@@ -20,22 +18,20 @@ _KINDS: dict[str, dict[str, Any]] = {
     "number": {"type": "number"}, "list": {"type": "array"}, "dict": {"type": "object"}, "any": {},
 }  # fmt: skip
 _THRESHOLD = r"^\s*(=|!=|>=|<=|>|<)\s*\d+\s*$"
+_NULL = {"type": "null"}
 
 
 def pipeline_schema() -> dict[str, Any]:
     """The schema as a JSON-ready mapping."""
-    made = Pipeline.model_json_schema(by_alias=False)
-    definitions = made.pop("$defs")
-    root = {"title": "Orchestra pipeline, version: v1", **_model(made)}
-    root["properties"]["pipeline"]["additionalProperties"] = {
-        "if": {"type": "object", "required": ["tasks"]},
-        "then": {"$ref": "#/definitions/TaskGroupModel"},
-        "else": {"$ref": "#/definitions/TaskModel"},
+    definitions = {model.__name__: _model(model) for model in MODELS if model is not Pipeline}
+    _jobs(definitions["TaskModel"])
+    _sensors(definitions["SensorCheck"])
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Orchestra pipeline, version: v1",
+        **_model(Pipeline),
+        "definitions": definitions,
     }
-    root["definitions"] = {name: _model(definition) for name, definition in definitions.items()}
-    _jobs(root["definitions"]["TaskModel"])
-    _sensors(root["definitions"]["SensorCheck"])
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **_rewrite(root)}
 
 
 def parameter_schema(parameter: Parameter) -> dict[str, Any]:
@@ -53,38 +49,70 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     return described | ({"default": parameter.default} if parameter.default is not None else {})
 
 
-def _model(schema: dict[str, Any]) -> dict[str, Any]:
-    """A model's schema with null for what may be left out, and camelCase accepted."""
-    if schema.get("type") != "object" or "properties" not in schema:
-        return schema
-    required = schema.get("required", [])
+def _model(model: type[Model]) -> dict[str, Any]:
+    """A model's schema: null for what may be left out, and camelCase accepted."""
+    keys = keys_of(model)
     properties = {}
-    for name, value in schema["properties"].items():
-        value = {key: item for key, item in value.items() if key not in ("title", "default")}
-        if name not in required:
-            may_be_a_list = value.get("type") == "object"  # editors write [] for a mapping that is empty
-            value = _nullable(value)
-            if may_be_a_list:
-                value["anyOf"].append({"type": "array", "maxItems": 0})
-        properties[name] = value
-    camel = {f"^{to_camel(name)}$": value for name, value in properties.items() if "_" in name}
-    made = {key: item for key, item in schema.items() if key not in ("title", "properties", "required")}
-    made |= {"properties": properties, **({"patternProperties": camel} if camel else {})}
-    both = [name for name in required if "_" in name]
-    if plain := [name for name in required if "_" not in name]:
+    for key in keys.values():
+        schema = _kind(key.kind) if key.required else _nullable(_kind(key.kind))
+        if key.kind.name == "map" and not key.required:  # editors write [] for a mapping that is empty
+            schema["anyOf"].append({"type": "array", "maxItems": 0})
+        properties[key.name] = {"description": key.text, **schema}
+    made: dict[str, Any] = {
+        "description": model.__doc__,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties,
+    }
+    if camel := {f"^{keys[name].camel}$": value for name, value in properties.items() if keys[name].camel != name}:
+        made["patternProperties"] = camel
+    required = [key for key in keys.values() if key.required]
+    if plain := [key.name for key in required if key.camel == key.name]:
         made["required"] = plain
-    if both:
-        made["allOf"] = [{"anyOf": [{"required": [name]}, {"required": [to_camel(name)]}]} for name in both]
+    if both := [key for key in required if key.camel != key.name]:
+        made["allOf"] = [{"anyOf": [{"required": [key.name]}, {"required": [key.camel]}]} for key in both]
     return made
 
 
+def _kind(kind: Kind) -> dict[str, Any]:
+    match kind.name:
+        case "text":
+            limits: dict[str, Any] = {"enum": list(kind.options)} if kind.options else {"maxLength": kind.longest}
+            return {"type": "string", **_given(limits)}
+        case "whole":
+            return {"type": "integer", **_given({"minimum": kind.low, "maximum": kind.high})}
+        case "limit":
+            return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": r"^\s*\$\{\{"}]}
+        case "flag":
+            return {"type": "boolean"}
+        case "list":
+            return {"type": "array", "items": _kind(kind.of), **_given({"minItems": kind.least or None})}
+        case "map":
+            return {
+                "type": "object",
+                "additionalProperties": _kind(kind.of),
+                **_given({"minProperties": kind.least or None}),
+            }
+        case "model":
+            return {"$ref": f"#/definitions/{kind.of.__name__}"}
+        case "node":
+            return {
+                "if": {"type": "object", "required": ["tasks"]},
+                "then": {"$ref": "#/definitions/TaskGroupModel"},
+                "else": {"$ref": "#/definitions/TaskModel"},
+            }
+    return {}
+
+
+def _given(limits: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in limits.items() if value is not None}
+
+
 def _nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
-    if "anyOf" in schema:
-        null = {"type": "null"}
-        return {**schema, "anyOf": [*(s for s in schema["anyOf"] if s != null), null]}
-    description = {"description": schema["description"]} if "description" in schema else {}
-    rest = {key: item for key, item in schema.items() if key != "description"}
-    return {**description, "anyOf": [rest, {"type": "null"}]} if rest else dict(schema)
+    """The same, or null. A schema that is empty allows it anyhow."""
+    if not schema:
+        return {}
+    return {"anyOf": [*schema["anyOf"], _NULL]} if "anyOf" in schema else {"anyOf": [dict(schema), _NULL]}
 
 
 def _jobs(task: dict[str, Any]) -> None:
@@ -123,13 +151,3 @@ def _parameters(parameters: Mapping[str, Parameter], *, closed: bool) -> dict[st
     if required := [name for name, parameter in parameters.items() if parameter.required]:
         schema["required"] = required
     return schema | ({"additionalProperties": False} if closed else {})
-
-
-def _rewrite(value: Any) -> Any:
-    """Draft 7 spells `$defs` as `definitions`."""
-    if isinstance(value, dict):
-        return {
-            key: item.replace("#/$defs/", "#/definitions/") if key == "$ref" else _rewrite(item)
-            for key, item in value.items()
-        }
-    return [_rewrite(item) for item in value] if isinstance(value, list) else value

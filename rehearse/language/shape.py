@@ -1,24 +1,21 @@
-"""The document against the model: unknown keys, missing keys, wrong types, each at its place and with a suggestion."""
+"""The document against the model: unknown keys, missing keys, wrong types, each at its place and with a suggestion.
+
+What a problem is called by `type` and `msg` is the wording of pydantic, which the platform's validation endpoint uses.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from functools import cache
-from typing import Any, Literal, NamedTuple, get_args, get_origin
-
-from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 from rehearse.language.document import Document
-from rehearse.language.model import MODEL_NAMES, UNION_TAGS, Model, Pipeline
+from rehearse.language.model import Key, Kind, Model, Pipeline, TaskGroupModel, TaskModel, keys_of
 from rehearse.language.parameters import kind_of
 from rehearse.language.positions import Mark
 from rehearse.language.problems import Loc, Problem
 from rehearse.language.words import did_you_mean
 
 MAX_PROBLEMS = 300  # of one file's shape: looking for what each key may have meant takes time
-_RANGE = re.compile(r"too_short|too_long|greater|less|multiple")
 _ELSEWHERE = {  # key at a wrong place -> what to do instead
     "matrix": "a matrix belongs on a task group",
     "tasks": "tasks belong into a task group under 'pipeline'",
@@ -34,29 +31,47 @@ _ELSEWHERE = {  # key at a wrong place -> what to do instead
     "enabled": "only 'webhook' can be enabled; pause a schedule on the platform",
     "max_active_runs": "write configuration: {concurrency: {max_active: 1}}",
     "max_concurrent_tasks": "limit a matrix by max_parallel",
+    "retries": "write configuration: {retries: 2}",
+    "retry_delay": "write configuration: {retries: 2, retry_delay: 1}",
+    "timeout": "write configuration: {timeout: 600}",
     "retry_policy": "write configuration: {retries: 2, retry_delay: 1}",
 }
 
 
-class _Child(NamedTuple):
-    shape: Literal["one", "list", "map"]
-    models: tuple[type[Model], ...]
+_WANTED = {  # kind -> in our words, pydantic's type, and its message
+    "text": ("text", "string_type", "Input should be a valid string"),
+    "whole": ("a whole number", "int_type", "Input should be a valid integer"),
+    "limit": ("a whole number", "int_type", "Input should be a valid integer"),
+    "flag": ("true or false", "bool_type", "Input should be a valid boolean"),
+    "list": ("a list", "list_type", "Input should be a valid list"),
+    "map": ("a mapping", "dict_type", "Input should be a valid dictionary"),
+    "model": ("a mapping", "model_type", "Input should be a valid dictionary"),
+    "node": ("a mapping", "model_type", "Input should be a valid dictionary"),
+}
+_FOUND = {"bool": "true or false", "int": "a number", "number": "a number", "list": "a list", "dict": "a mapping"}
+
+
+class _Enough(Exception):
+    """There are more problems than anybody reads."""
 
 
 def check_shape(doc: Document) -> tuple[Pipeline | None, list[Problem]]:
     """The model of the document, or None, and what is wrong with its shape. Spells the document in snake_case."""
-    assert doc.value is not None
-    problems: list[Problem] = []
-    _list_of_sensors(doc, problems)
-    _spell(doc, doc.value, doc.marks, Pipeline, (), problems)
+    reader = _Reader(doc)
     try:
-        return Pipeline.model_validate(doc.value), problems
-    except ValidationError as e:
-        errors = e.errors(include_url=False)
-        problems += _without_consequences([_problem(doc, error) for error in errors[:MAX_PROBLEMS]])
-        if len(errors) > MAX_PROBLEMS:
-            problems.append(doc.problem("too-large", (), f"{len(errors) - MAX_PROBLEMS:,} more mistakes are not shown"))
-        return None, problems
+        _list_of_sensors(doc, reader.problems)
+        pipeline = reader.model(Pipeline, doc.value, doc.marks, ())
+    except _Enough:
+        pipeline = None
+        message = f"there are more than {MAX_PROBLEMS} mistakes in the shape of this file"
+        reader.problems.append(doc.problem("too-large", (), message))
+    wrong = any(problem.severity == "error" for problem in reader.problems)
+    return None if wrong else cast("Pipeline | None", pipeline), reader.problems
+
+
+def keys_used(doc: Document) -> Iterator[tuple[str, Any]]:
+    """Every key of a model that a document (spelled in snake_case) uses, as `schedule.cron`, with its value."""
+    yield from _keys_used(Kind("model", Pipeline), doc.value)
 
 
 def _list_of_sensors(doc: Document, problems: list[Problem]) -> None:
@@ -75,101 +90,166 @@ def _list_of_sensors(doc: Document, problems: list[Problem]) -> None:
     mark.items = {name: (mark.items or {})[n] for n, name in enumerate(names)}
 
 
-def _spell(doc: Document, value: Any, mark: Mark | None, model: type[Model], loc: Loc, problems: list[Problem]) -> None:
-    """Rename the camelCase keys of model fields, in the values and in the marks; what is inside parameters stays."""
-    if not isinstance(value, dict) or mark is None or mark.items is None:
-        return
-    spellings, children = _fields(model)
-    for key in [key for key in value if key in spellings]:
-        name = spellings[key]
-        if name in value:
-            message = f"'{key}' and '{name}' are the same field"
-            problems.append(doc.problem("spelled-twice", (*loc, key), message, f"keep '{name}'", key=True))
-            del value[key]
-        else:
-            value[name] = value.pop(key)
-            if key in mark.items:
-                mark.items[name] = mark.items.pop(key)
-    for name, child in children.items():
-        inner = value.get(name)
-        inner_mark = mark.items.get(name)
-        if inner is None or inner_mark is None:
-            continue
-        keys: Iterable[Any] = ()
-        if child.shape == "one":
-            _spell(doc, inner, inner_mark, child.models[0], (*loc, name), problems)
-        elif child.shape == "list" and isinstance(inner, list):
-            keys = range(len(inner))
-        elif child.shape == "map" and isinstance(inner, dict):
-            keys = list(inner)
-        for key in keys:
-            item = inner[key]
-            _spell(doc, item, (inner_mark.items or {}).get(key), _member(child, item), (*loc, name, key), problems)
+class _Reader:
+    """Reads values as kinds say; what it gives back is worth something only if it found no error."""
+
+    def __init__(self, doc: Document):
+        self.doc = doc
+        self.problems: list[Problem] = []
+        self.kinds: dict[str, Callable[[Kind, Any, Mark | None, Loc], Any]] = {
+            "text": self.text, "whole": self.whole, "flag": self.flag, "list": self.list_of, "map": self.map_of,
+            "model": lambda kind, value, mark, loc: self.model(kind.of, value, mark, loc), "node": self.node,
+            "limit": self.limit, "any": lambda kind, value, mark, loc: value,
+        }  # fmt: skip
+
+    def add(self, code: str, loc: Loc, message: str, hint: str | None = None, **more: Any) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _Enough
+        self.problems.append(self.doc.problem(code, loc, message, hint, **more))
+
+    def read(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        return self.kinds[kind.name](kind, value, mark, loc)
+
+    def model(self, model: type[Model], value: Any, mark: Mark | None, loc: Loc) -> Model | None:
+        if not isinstance(value, dict):
+            self.wrong_type("model", value, loc)
+            return None
+        keys = keys_of(model)
+        self.spell(keys, value, mark, loc)
+        before = len(self.problems)
+        meant = {self.unknown(name, keys, loc) for name in value if name not in keys}
+        made = {}
+        for name, key in keys.items():
+            if name in value:
+                if value[name] is not None or key.required:
+                    made[name] = self.read(key.kind, value[name], _inside(mark, name), (*loc, name))
+            elif key.required and name not in meant:  # a key that is misspelt is not also missing
+                self.add("missing", (*loc, name), f"'{name}' is required here", key=True, msg="Field required")
+        return model(**made) if len(self.problems) == before else None
+
+    def spell(self, keys: dict[str, Key], value: dict[str, Any], mark: Mark | None, loc: Loc) -> None:
+        """Rename the camelCase keys of a model, in the values and in the marks; what is inside parameters stays."""
+        if all(name in keys for name in value):
+            return
+        names = {key.camel: name for name, key in keys.items() if key.camel != name}
+        for camel in [each for each in value if each in names]:
+            name = names[camel]
+            if name in value:
+                message = f"'{camel}' and '{name}' are the same field"
+                self.add("spelled-twice", (*loc, camel), message, f"keep '{name}'", key=True)
+                del value[camel]
+            else:
+                value[name] = value.pop(camel)
+                if mark is not None and mark.items and camel in mark.items:
+                    mark.items[name] = mark.items.pop(camel)
+
+    def unknown(self, name: str, keys: dict[str, Key], loc: Loc) -> str:
+        """Report an unknown key; the key that was perhaps meant, or an empty text."""
+        near = did_you_mean(name, keys)
+        hint = _ELSEWHERE.get(name) or near or f"known here: {', '.join(keys)}"
+        self.add(
+            "unknown-key", (*loc, name), f"unknown key '{name}'", hint, key=True, msg="Extra inputs are not permitted"
+        )
+        return hint.removeprefix("did you mean '").removesuffix("'?") if hint == near else ""
+
+    def node(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Model | None:
+        return self.model(_node_model(value), value, mark, loc)
+
+    def text(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        if not isinstance(value, str) and not kind.options:
+            self.wrong_type("text", value, loc)
+        elif kind.options and value not in kind.options:
+            expected = ", ".join(f"'{option}'" for option in kind.options[:-1])
+            expected = f"{expected} or '{kind.options[-1]}'" if expected else f"'{kind.options[-1]}'"
+            known = f"one of {', '.join(kind.options)}" if len(kind.options) > 1 else f"write {kind.options[0]}"
+            hint = did_you_mean(str(value), kind.options) or known
+            said = f"'{value}'" if isinstance(value, (str, int, float)) else kind_of(value)
+            message = f"{said} is not allowed for {_name(loc)}"
+            self.add("wrong-value", loc, message, hint, type="enum", msg=f"Input should be {expected}")
+        elif kind.longest is not None and len(value) > kind.longest:
+            msg = f"String should have at most {kind.longest} characters"
+            self.out_of_range(loc, f"has at most {kind.longest} characters, not {len(value)}", "string_too_long", msg)
+        return value
+
+    def whole(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        if not isinstance(value, int) or isinstance(value, bool):
+            self.wrong_type("whole", value, loc)
+        elif kind.low is not None and value < kind.low:
+            msg = f"Input should be greater than or equal to {kind.low}"
+            self.out_of_range(loc, f"is at least {kind.low}, not {_short(value)}", "greater_than_equal", msg)
+        elif kind.high is not None and value > kind.high:
+            msg = f"Input should be less than or equal to {kind.high}"
+            self.out_of_range(loc, f"is at most {kind.high}, not {_short(value)}", "less_than_equal", msg)
+        return value
+
+    def limit(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        """A number from 0 on, or text that begins with an expression."""
+        if isinstance(value, str) and value.strip().startswith("${{"):
+            return value
+        return self.whole(Kind("whole", low=0), value, mark, loc)
+
+    def flag(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        if not isinstance(value, bool):
+            self.wrong_type("flag", value, loc)
+        return value
+
+    def list_of(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        if not isinstance(value, list):
+            self.wrong_type("list", value, loc)
+            return None
+        self.least(kind, value, "List", loc)
+        return [self.read(kind.of, item, _inside(mark, n), (*loc, n)) for n, item in enumerate(value)]
+
+    def map_of(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
+        if value == [] and not kind.least:  # as editors write a mapping that is empty
+            return {}
+        if not isinstance(value, dict):
+            self.wrong_type("map", value, loc)
+            return None
+        self.least(kind, value, "Dictionary", loc)
+        if kind.of.name == "any":
+            return value
+        return {name: self.read(kind.of, item, _inside(mark, name), (*loc, name)) for name, item in value.items()}
+
+    def least(self, kind: Kind, value: Any, what: str, loc: Loc) -> None:
+        if len(value) < kind.least:
+            msg = f"{what} should have at least {kind.least} item after validation, not {len(value)}"
+            self.out_of_range(loc, f"has at least {kind.least} item, not {len(value)}", "too_short", msg)
+
+    def out_of_range(self, loc: Loc, said: str, type: str, msg: str) -> None:
+        self.add("out-of-range", loc, f"{_name(loc)} {said}", type=type, msg=msg)
+
+    def wrong_type(self, name: str, value: Any, loc: Loc) -> None:
+        wanted, type, msg = _WANTED[name]
+        found = str(value) if wanted == "a whole number" and isinstance(value, float) else kind_of(value)
+        message = f"{_name(loc)} must be {wanted}, not {_FOUND.get(found, found)}"
+        self.add("wrong-type", loc, message, _type_hint(self.doc, loc, wanted, value), type=type, msg=msg)
 
 
-def _member(child: _Child, value: Any) -> type[Model]:
-    """The model of a value: the only one, or the one that the union of nodes takes it for."""
-    return child.models[0 if len(child.models) == 1 or (isinstance(value, dict) and "tasks" in value) else 1]
+def _short(value: int) -> str:
+    return str(value) if abs(value) < 10**20 else "a number of many digits"
 
 
-@cache
-def _fields(model: type[Model]) -> tuple[dict[str, str], dict[str, _Child]]:
-    """camelCase -> snake_case of the fields that have both, and the fields that hold further models."""
-    spellings = {to_camel(name): name for name in model.model_fields if "_" in name}
-    children = {}
-    for name, field in model.model_fields.items():
-        if models := tuple(_models_in(field.annotation)):
-            children[name] = _Child(_shape_of(field.annotation), models)
-    return spellings, children
+def _inside(mark: Mark | None, name: str | int) -> Mark | None:
+    return mark.items.get(name) if mark is not None and mark.items else None
 
 
-def _shape_of(annotation: Any) -> Literal["one", "list", "map"]:
-    if get_origin(annotation) is list:
-        return "list"
-    if get_origin(annotation) is dict:
-        return "map"
-    return next((shape for arg in get_args(annotation) if (shape := _shape_of(arg)) != "one"), "one")
+def _node_model(value: Any) -> type[Model]:
+    """A node that has tasks is a group (section 2.1)."""
+    return TaskGroupModel if isinstance(value, dict) and "tasks" in value else TaskModel
 
 
-def _models_in(annotation: Any) -> Iterator[type[Model]]:
-    if isinstance(annotation, type) and issubclass(annotation, Model):
-        yield annotation
-        return
-    for argument in get_args(annotation):
-        yield from _models_in(argument)
-
-
-def _without_consequences(problems: list[Problem]) -> list[Problem]:
-    """A key that is misspelt is not also missing."""
-    meant = {(*problem.loc[:-1], (problem.hint or "").removeprefix("did you mean '").removesuffix("'?"))
-             for problem in problems if problem.code == "unknown-key"}  # fmt: skip
-    return [problem for problem in problems if problem.code != "missing" or problem.loc not in meant]
-
-
-def _problem(doc: Document, error: Any) -> Problem:
-    """pydantic's error in our words; its own words are kept for the platform's endpoint."""
-    loc: Loc = tuple(part for n, part in enumerate(error["loc"]) if not (n == 2 and part in UNION_TAGS))
-    kind, msg, value = error["type"], error["msg"], error["input"]
-    name = _name(loc)
-    if kind == "extra_forbidden":
-        known = _keys_at(error["loc"][:-1])
-        hint = _ELSEWHERE.get(str(loc[-1])) or did_you_mean(str(loc[-1]), known) or f"known here: {', '.join(known)}"
-        return doc.problem("unknown-key", loc, f"unknown key {name}", hint, key=True, type=kind, msg=msg)
-    if kind == "missing":
-        return doc.problem("missing", loc, f"{name} is required here", key=True, type=kind, msg=msg)
-    if kind in ("literal_error", "enum"):
-        expected = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        hint = did_you_mean(str(value), expected) or f"one of {', '.join(expected)}"
-        said = f"'{value}'" if isinstance(value, (str, int, float)) else kind_of(value)
-        return doc.problem("wrong-value", loc, f"{said} is not allowed for {name}", hint, type="enum", msg=msg)
-    if _RANGE.search(kind):
-        said = re.sub(r"^(Input|String|List|Dictionary) | after validation", "", msg)
-        return doc.problem("out-of-range", loc, f"{name} {said}", type=kind, msg=msg)
-    wanted = {"string": "text", "dict": "a mapping", "model": "a mapping", "list": "a list", "bool": "true or false",
-              "int": "a whole number"}.get(kind.split("_")[0], msg)  # fmt: skip
-    said = str(value) if wanted == "a whole number" and isinstance(value, float) else _article(kind_of(value))
-    message = f"{name} must be {wanted}, not {said}"
-    return doc.problem("wrong-type", loc, message, _type_hint(doc, loc, wanted, value), type=kind, msg=msg)
+def _keys_used(kind: Kind, value: Any) -> Iterator[tuple[str, Any]]:
+    if kind.name in ("model", "node") and isinstance(value, dict):
+        model = kind.of or _node_model(value)
+        keys = keys_of(model)
+        for name, inner in value.items():
+            yield f"{model.NAME}.{name}", inner
+            if name in keys:
+                yield from _keys_used(keys[name].kind, inner)
+    elif kind.name in ("list", "map") and isinstance(value, (list, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _keys_used(kind.of, item)
 
 
 def _name(loc: Loc) -> str:
@@ -180,16 +260,6 @@ def _name(loc: Loc) -> str:
     return f"'{loc[-1]}'"
 
 
-def _article(kind: str) -> str:
-    return {
-        "bool": "true or false",
-        "int": "a number",
-        "number": "a number",
-        "list": "a list",
-        "dict": "a mapping",
-    }.get(kind, kind)
-
-
 def _type_hint(doc: Document, loc: Loc, wanted: str, value: Any) -> str | None:
     written = doc.written(loc)
     if wanted == "text" and isinstance(value, (bool, int, float)):
@@ -197,6 +267,8 @@ def _type_hint(doc: Document, loc: Loc, wanted: str, value: Any) -> str | None:
         return f"{'' if written == read else f'YAML reads {written} as {read}; '}quote it: '{written}'"
     if wanted == "a list" and isinstance(value, str):
         return f"write [{value}]"
+    if loc[-1:] == ("max_active",):
+        return "a number, or ${{ ENV.NAME }}"
     if wanted == "a whole number" and isinstance(value, str):
         if value.isdigit():
             return f"without quotes: {value}"
@@ -204,41 +276,3 @@ def _type_hint(doc: Document, loc: Loc, wanted: str, value: Any) -> str | None:
     if wanted == "true or false" and isinstance(value, str) and value.lower() in ("true", "false"):
         return f"without quotes: {value.lower()}"
     return None
-
-
-def _keys_at(loc: Loc) -> list[str]:
-    """The keys that the model knows at `loc` (as pydantic words it, union tags included)."""
-    current: Any = Pipeline
-    for part in loc:
-        if part in UNION_TAGS and _is_union(current):
-            current = UNION_TAGS[str(part)]
-        elif get_origin(current) in (list, dict):
-            current = get_args(current)[-1]
-        else:
-            model = next(_models_in(current))
-            field = model.model_fields.get(str(part))
-            container = field.annotation if field else None
-            while container is not None and get_origin(container) not in (list, dict, None):
-                container = next((a for a in get_args(container) if next(_models_in(a), None)), None)
-            current = container
-    return list(next((model.model_fields for model in _models_in(current)), {}))
-
-
-def _is_union(annotation: Any) -> bool:
-    return sum(1 for _ in _models_in(annotation)) > 1
-
-
-def keys_used(doc: Document) -> Iterator[tuple[str, Any]]:
-    """Every key of a model that a document (spelled in snake_case) uses, as `schedule.cron`, with its value."""
-    yield from _keys_used(doc.value, Pipeline)
-
-
-def _keys_used(value: Any, model: type[Model]) -> Iterator[tuple[str, Any]]:
-    children = _fields(model)[1]
-    for name, inner in value.items() if isinstance(value, dict) else ():
-        yield f"{MODEL_NAMES[model]}.{name}", inner
-        if (child := children.get(name)) is None:
-            continue
-        items = [inner] if child.shape == "one" else inner if isinstance(inner, list) else list((inner or {}).values())
-        for item in items:
-            yield from _keys_used(item, _member(child, item))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from rehearse.language.document import Document
 from rehearse.language.model import Pipeline
+from rehearse.language.shape import check_shape
 from rehearse.language.validation import LoadedPipeline
 from rehearse.planning.plan import Plan, make_plan
 from rehearse.planning.tree import Branch, summary, to_tree
@@ -27,8 +29,14 @@ def group(*after: str, each: tuple[str, Any] | None = None, **tasks: Any) -> dic
     return {"depends_on": list(after), "tasks": own} | matrix | {key: tasks[key] for key in tasks if key not in own}
 
 
+def read_pipeline(document: dict[str, Any]) -> Pipeline:
+    pipeline, problems = check_shape(Document("t.yml", value=document))
+    assert pipeline is not None, [str(problem) for problem in problems]
+    return pipeline
+
+
 def plan_of(nodes: dict[str, Any], given: dict[str, Any] | None = None, **document: Any) -> Plan:
-    pipeline = Pipeline.model_validate({"version": "v1", "name": "t", "pipeline": nodes} | document)
+    pipeline = read_pipeline({"version": "v1", "name": "t", "pipeline": nodes} | document)
     loaded = LoadedPipeline("folder/p.yml", "text", pipeline, [])
 
     def how(integration: str, job: str, connection: str | None) -> str:

@@ -146,7 +146,7 @@ def test_jobs_that_are_not_public_accept_anything_with_one_warning() -> None:
         ("PYTHON_EXECUTE_SCRIPT", "python_version", 3.12, "'python_version' must be text, not 3.12", "quote it: '3.12'"),
         ("PYTHON_EXECUTE_SCRIPT", "python_version", 3.1, "'python_version' must be text, not 3.1",
          "YAML reads 3.10 as the number 3.1; one of 3.11, 3.12, in quotes"),
-        ("PYTHON_EXECUTE_SCRIPT", "python_version", 3, "'python_version' must be text, not 3", "one of 3.11, 3.12"),
+        ("PYTHON_EXECUTE_SCRIPT", "python_version", 3, "'python_version' must be text, not 3", "one of 3.11, 3.12, in quotes"),
         ("DBT_RUNJOB", "job_id", 12, "'job_id' must be text, not 12", "quote it: '12'"),
         ("DBT_RUNJOB", "job_id", True, "'job_id' must be text, not true or false", "quote it: 'true'"),
         ("DBT_RUNJOB", "job_id", datetime.date(2026, 1, 31), "'job_id' must be text, not date", None),
@@ -270,7 +270,7 @@ def test_a_mistake_in_json_is_found_at_its_character(text: str, at: str, hint: s
 
 def test_json_is_text_and_not_too_deep() -> None:
     finding = only(check("HTTP_REQUEST", body={"a": 1}), "parameter-json")
-    assert (finding.message, finding.type) == ("'body' is text that holds JSON, not a YAML dict", "string_type")
+    assert (finding.message, finding.type) == ("'body' must be text that holds JSON, not a mapping", "string_type")
     assert "nested too deeply" in only(check("HTTP_REQUEST", body="[" * 100_000), "parameter-json").message
 
 
@@ -317,7 +317,12 @@ def test_a_command(text: str) -> None:
     ("text", "offset", "message", "hint"),
     [
         ("  bash x.sh", 2, "the command must start with python, poetry or uv", "shell lines belong in build_command"),
-        ("python3 x.py", 0, "the command must start with python, poetry or uv", "write python"),
+        (
+            "python3 x.py",
+            0,
+            "the command starts with python3, which may not be there",
+            "write python, and say python_version",
+        ),
         ("pythonic", 0, "the command must start with python, poetry or uv", "shell lines belong in build_command"),
         (" \n", 0, "the command is empty", "it starts with python, poetry or uv"),
         ("python a && python b", 9, "a command is one command, without &&", "put what comes first into build_command"),

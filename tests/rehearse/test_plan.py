@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given as arbitrary
 from hypothesis import settings
 from hypothesis import strategies as st
-from plan_harness import NOW, drawn, group, plan_of, task, tasks_of
+from plan_harness import NOW, drawn, group, plan_of, read_pipeline, task, tasks_of
 
 from rehearse.errors import InputError
-from rehearse.language.model import Pipeline
 from rehearse.language.validation import LoadedPipeline
 from rehearse.planning.matrix import item_key, item_keys, matrix_items
 from rehearse.planning.mermaid import to_mermaid
@@ -256,7 +255,7 @@ def test_no_secret_is_ever_printed(secret: str, nested: bool, text: str) -> None
     keys = [{"id": 1, "token": secret}] if nested else [secret, secret]
     given = {"the_key": secret, "box": {"password": secret, "n": 1}, "keys": keys}
     env = {"TOKEN": secret, "URL": f"ftp://user:{secret}@host"}
-    loaded = LoadedPipeline("p.yml", "", Pipeline.model_validate(document), [])
+    loaded = LoadedPipeline("p.yml", "", read_pipeline(document), [])
     plan = make_plan(loaded, given, "e", env, NOW, undeclared="accept")
     as_json = json.dumps(plan.as_dict(), ensure_ascii=False)
     for printed in (as_json, drawn(plan, verbose=True), to_mermaid(plan), repr(plan)):

@@ -10,12 +10,12 @@ from rehearse.language.rules.tasks import check_connection
 from rehearse.language.words import did_you_mean
 
 _NEEDS = {
-    "SLACK": ("destination", "the channel"),
-    "EMAIL": ("destination", "the address"),
-    "PAGER_DUTY": ("connection_id", "the connection"),
-    "MICROSOFT_TEAMS": ("connection_id", "the connection"),
-    "WEBHOOK": ("connection_id", "the connection"),
-    "DATADOG": ("connection_id", "the connection"),
+    "SLACK": ("destination", "the channel that it goes to"),
+    "EMAIL": ("destination", "the address that it goes to"),
+    "PAGER_DUTY": ("connection_id", "the connection that it goes through"),
+    "MICROSOFT_TEAMS": ("connection_id", "the connection that it goes through"),
+    "WEBHOOK": ("connection_id", "the connection that it goes through"),
+    "DATADOG": ("connection_id", "the connection that it goes through"),
 }
 
 
@@ -52,7 +52,7 @@ def _destinations(review: Review, loc: Loc, destinations: Any) -> None:
         integration = text(mapping(destination).get("integration"))
         needed, meaning = _NEEDS.get(integration or "", ("", ""))
         if needed and not mapping(destination).get(needed):
-            message = f"{integration} needs '{needed}', {meaning} that it goes to"
+            message = f"{integration} needs '{needed}', {meaning}"
             review.add("alert-destination", (*loc, index), message, f"add {needed}: ...")
         check_connection(review, (*loc, index, "connection_id"), mapping(destination).get("connection_id"))
         if integration == "DATADOG":

@@ -13,6 +13,10 @@ from rehearse.language.rules.review import Group, Review, Task
 
 SQL_PARAMETERS = frozenset({"statement", "query", "source_query", "destination_query", "train_sql_statement",
                             "predict_sql_statement"})  # fmt: skip
+_SHELL_PARAMETERS = {
+    "LINUX_SSH_EXECUTE_COMMAND": "command", "WINDOWS_SSH_COMMAND": "command", "AWS_EC2_SSM_RUN_SCRIPT": "command",
+    "AZURE_VM_RUN_COMMAND": "script",
+}  # fmt: skip
 _GIT_JOBS = ("PYTHON_EXECUTE_SCRIPT", "DBT_CORE_EXECUTE")
 _MADE_BY_OTHERS = {
     "inputs": "whoever starts the run chooses it",
@@ -43,18 +47,19 @@ def _leaves_order_in_doubt(problem: Problem) -> bool:
 
 
 def _raw_splices(review: Review, item: Parsed) -> None:
+    """Values that become part of a program: of SQL, of Python, of a shell line on another machine."""
     loc = item.place.loc
-    task = item.place.task
-    if len(loc) < 2 or loc[-2] != "parameters" or loc[-1] not in (*SQL_PARAMETERS, "code"):
+    job = item.place.task.job if item.place.task is not None else None
+    if len(loc) < 2 or loc[-2] != "parameters":
         return
-    if loc[-1] == "code":
-        if task is None or task.job != "PYTHON_EXECUTE_SCRIPT":
-            return
-        language, hint = "Python", "put it into environment_variables and read os.environ"
-    elif task is not None and task.job and not _is_sql(task.job):
-        return
-    else:
+    if loc[-1] in SQL_PARAMETERS and (job is None or _is_sql(job)):
         language, hint = "SQL", "splice only names that you trust; a Python task can bind values"
+    elif loc[-1] == "code" and job == "PYTHON_EXECUTE_SCRIPT":
+        language, hint = "Python", "put it into environment_variables and read os.environ"
+    elif loc[-1] == _SHELL_PARAMETERS.get(job or ""):
+        language, hint = "a shell line", "splice only what you trust, or give the machine a file to read"
+    else:
+        return
     for base, root in item.roots:
         names = {source for node in syntax.walk(root) if (source := _source(node))}
         if names:

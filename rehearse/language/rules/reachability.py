@@ -6,11 +6,12 @@ else a condition asks (an input, an output) may be true or false. Too many combi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement, product
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from rehearse.errors import ExpressionError
 from rehearse.language import expressions, syntax
@@ -22,6 +23,8 @@ from rehearse.language.rules.review import Group, Review, Task, texts
 MAX_COMBINATIONS = 1_500
 MAX_UPSTREAM = 100
 _GOOD = ("SUCCEEDED", "WARNING")
+_KEY = re.compile(r"\['(\w+)'\]")  # as `unparse` writes it
+_OTHER = object()  # an answer that no atom names
 _UNKNOWN = expressions.parse("inputs.unknown")  # may be true or false
 
 
@@ -82,11 +85,19 @@ def _check_units(review: Review, units: dict[str, _Unit], kind: str) -> None:
         if outcomes == {False}:
             never[unit.name] = demand
         elif outcomes == {True} and unit.condition is not None and not _meant(unit.condition):
-            hint = "write ${{ True }} if that is meant"
+            word = any(
+                isinstance(n, syntax.Binary) and n.operator == "or" and _is_word(n) for n in syntax.walk(unit.condition)
+            )
+            hint = "a word alone is always true: write in ['A', 'B']" if word else "write ${{ True }} if that is meant"
             review.add("dead-condition", (*unit.loc, "condition"), "this condition is always true", hint)
     for name, demand in never.items():
         if demand.succeeded.isdisjoint(never):  # else that one's report says why
             _never(review, units[name], kind)
+
+
+def _is_word(either: syntax.Binary) -> bool:
+    """`status == 'A' or 'B'`: the second half is a text, and so true."""
+    return any(isinstance(side, syntax.Literal) and isinstance(side.value, str) for side in (either.left, either.right))
 
 
 def _never(review: Review, unit: _Unit, kind: str) -> None:
@@ -130,30 +141,49 @@ def _outcomes(review: Review, demand: _Demand, kind: str) -> Iterator[bool]:
         return
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
-    questions: dict[str, list[syntax.Node]] = {}  # text of a question that is not about statuses -> where it is asked
+    questions: dict[str, list[tuple[syntax.Node, _Question]]] = {}  # what is asked about -> where
     for condition in demand.conditions:
         for atom in _atoms(condition):
             if _decidable(atom):
                 _subjects(review, atom, tasks, groups)
             else:
-                questions.setdefault(syntax.unparse(atom), []).append(atom)
+                question = _question(atom)
+                questions.setdefault(question.subject, []).append((atom, question))
     good_tasks, good_groups = _succeeded(review, demand, kind)
-    choices: list[list[Any]] = [list(_GOOD if task in good_tasks else TERMINAL) for task in tasks]
+    choices: list[list[Any]] = [_statuses(tasks[task], task in good_tasks) for task in tasks]
     choices += [_members(groups[g], g in good_groups) for g in groups]
-    choices += [[True, False] for _ in questions]
+    choices += [[*dict.fromkeys(question.answer for _, question in asked), _OTHER] for asked in questions.values()]
     if prod(len(choice) for choice in choices) > MAX_COMBINATIONS:
         return
     for chosen in product(*choices):
         task_values = {task: TaskVariable(status) for task, status in zip(tasks, chosen, strict=False)}
         group_values = dict(zip(groups, chosen[len(tasks) :], strict=False))
         answers = zip(questions.values(), chosen[len(tasks) + len(groups) :], strict=True)
-        facts = {id(atom): answer for atoms, answer in answers for atom in atoms}
+        facts = {id(atom): (q.answer == given) == q.equal for asked, given in answers for atom, q in asked}
         scope = Scope(tasks=task_values, task_groups=group_values, in_condition=True,
                       orchestra={"pipeline_run_tasks": task_values})  # fmt: skip
         try:
             yield all(_truth(condition, scope, facts) for condition in demand.conditions)
         except ExpressionError:  # reported elsewhere, if it is a mistake
             yield from (True, False)
+
+
+class _Question(NamedTuple):
+    """What an atom asks about, and that it is true for this answer, or (not `equal`) for every other one."""
+
+    subject: str
+    answer: Any
+    equal: bool = True
+
+
+def _question(atom: syntax.Node) -> _Question:
+    """`inputs.mode == 'full'` excludes `inputs['mode'] == 'delta'`: both ask about inputs.mode."""
+    if isinstance(atom, syntax.Binary) and atom.operator in ("==", "!="):
+        for subject, value in ((atom.left, atom.right), (atom.right, atom.left)):
+            if isinstance(value, syntax.Literal) and isinstance(value.value, (str, int)):
+                text = _KEY.sub(r".\1", syntax.unparse(subject)).lower()
+                return _Question(text, (type(value.value), value.value), atom.operator == "==")
+    return _Question(syntax.unparse(atom), True)
 
 
 def _subjects(review: Review, atom: syntax.Node, tasks: dict[str, Task], groups: dict[str, Group]) -> None:
@@ -212,9 +242,21 @@ def _succeeded(review: Review, demand: _Demand, kind: str) -> tuple[set[str], se
     return tasks, demand.succeeded
 
 
+def _statuses(task: Task, succeeded: bool) -> list[str]:
+    """How a task may end, as it is written."""
+    if task.body.get("paused") is True or (task.group.body.get("paused") is True and not task.group.standalone):
+        ends: tuple[str, ...] = ("SUCCEEDED", "SKIPPED")
+    elif task.body.get("treat_failure_as_warning") is True:
+        ends = tuple(status for status in TERMINAL if status != "FAILED")
+    else:
+        ends = TERMINAL
+    return [status for status in ends if not succeeded or status in _GOOD]
+
+
 def _members(group: Group, succeeded: bool) -> list[list[TaskVariable]]:
     """Statuses that the tasks of a group may have; two stand for any number of them."""
-    statuses = _GOOD if succeeded else TERMINAL
+    possible = {status for task in group.tasks.values() for status in _statuses(task, succeeded)}
+    statuses = [status for status in TERMINAL if status in possible]
     several = len(group.tasks) > 1 or bool(group.matrix_keys)
     found = [[TaskVariable(status)] for status in statuses]
     if several:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from rehearse.errors import ExpressionError
+from rehearse.language import templates
 from rehearse.language.integrations import INTEGRATION_OF, INTEGRATIONS, JOBS_BY_INTEGRATION, MISSPELT
 from rehearse.language.parameters import check_parameters, kind_of
 from rehearse.language.problems import Loc
@@ -74,7 +76,10 @@ def _matrix(review: Review, group: Group) -> None:
 
 def _gives_a_list(value: Any) -> bool:
     if isinstance(value, str):
-        return value.strip().startswith("${{") and value.strip().endswith("}}")
+        try:
+            return templates.parse_template(value).whole is not None
+        except ExpressionError:
+            return True  # which is reported as such
     return isinstance(value, list)
 
 
@@ -84,9 +89,9 @@ def _job(review: Review, task: Task) -> str | None:
     if integration is None or "${{" in integration or (job and "${{" in job):
         return None
     if integration not in JOBS_BY_INTEGRATION:
-        hint = did_you_mean(integration, INTEGRATIONS)
+        hint = did_you_mean(integration, INTEGRATIONS) or "rehearse explain lists them"
         if job in INTEGRATION_OF:
-            hint = f"{job} belongs to {INTEGRATION_OF[job]}"
+            hint = f"write {INTEGRATION_OF[job]}, to which {job} belongs"
         review.add("unknown-integration", (*task.loc, "integration"), f"unknown integration '{integration}'", hint)
         return None
     if job is None:

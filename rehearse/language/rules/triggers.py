@@ -23,6 +23,9 @@ _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str, "number": (int, float), "boolean": bool, "dict": dict, "list": list,
 }  # fmt: skip
+_WRITE = {"string": "write text", "number": "write 5, or '5'", "boolean": "write true or false", "dict": "write {a: 1}",
+          "list": "write [a, b]"}  # fmt: skip
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 _ANY_YEAR = datetime(2025, 1, 1, tzinfo=UTC)
 """From when on a sensor's firings are compared with its window. Fixed: the same file is always judged alike."""
 
@@ -60,6 +63,24 @@ def _run_inputs(review: Review, loc: Loc, given: dict[str, Any], inputs: dict[st
             review.add("undeclared-input", (*loc, name), message, f"did you mean '{near}'?", key=True)
         if declared is None or declared.get("type") != "boolean":
             review.check_words((*loc, name), value)
+        if declared is not None and not _fits(text(declared.get("type")), value):
+            message = f"the input '{name}' is a {declared['type']}, so the run cannot start with this value"
+            written = review.doc.written((*loc, name))
+            hint = f"quote it: '{written}'" if declared["type"] == "string" and written else _WRITE[declared["type"]]
+            review.add("input-value", (*loc, name), message, hint)
+
+
+def _fits(wanted: str | None, value: Any) -> bool:
+    """May an input of that type be given this value? Text is read as what is wanted (section 6.2), where that can be."""
+    if wanted not in _TYPES or value is None or (isinstance(value, str) and "${{" in value):
+        return True
+    if isinstance(value, str) and wanted == "number":
+        return bool(_NUMBER.fullmatch(value.strip()))
+    if isinstance(value, str) and wanted == "boolean":
+        return value.strip().lower() in ("true", "false")
+    if isinstance(value, str) and wanted in ("dict", "list"):
+        return value.strip().startswith("{" if wanted == "dict" else "[")
+    return isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
 
 
 def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
@@ -128,12 +149,12 @@ def _cron(review: Review, loc: Loc, body: dict[str, Any]) -> Cron | None:
 def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str]) -> None:
     cron = _cron(review, loc, sensor)
     window = sensor.get("timeout_mins")
-    if cron is not None and isinstance(window, int) and window <= MAX_WINDOW_MINUTES:
+    if cron is not None and isinstance(window, int) and 0 < window <= MAX_WINDOW_MINUTES:
         zone = text(sensor.get("timezone"))
-        interval = cron.shortest_interval(_ANY_YEAR, ZoneInfo(zone) if zone and _is_zone(zone) else UTC)
+        interval = _shortest_interval(cron, zone if zone and _is_zone(zone) else "UTC")
         if interval is not None and timedelta(minutes=window) >= interval:
             message = f"the window of {window} minutes is not shorter than the time between two openings"
-            hint = f"it opens every {int(interval.total_seconds() // 60)} minutes at times"
+            hint = f"two openings may be only {int(interval.total_seconds() // 60)} minutes apart"
             review.add("sensor-window", (*loc, "timeout_mins"), message, hint)
     given = dict(mapping(sensor.get("run_inputs")))
     for check_id, check in mapping(sensor.get("checks")).items():
@@ -178,6 +199,11 @@ def _pipeline_status(review: Review, loc: Loc, parameters: dict[str, Any]) -> No
             hint = did_you_mean(status, TERMINAL) or f"one of {', '.join(TERMINAL)}"
             message = f"'{status}' is not allowed for an item of 'statuses'"
             review.add("parameter-value", (*loc, "statuses", index), message, hint)
+
+
+@lru_cache(maxsize=256)
+def _shortest_interval(cron: Cron, zone: str) -> timedelta | None:
+    return cron.shortest_interval(_ANY_YEAR, ZoneInfo(zone))
 
 
 @lru_cache(maxsize=256)
