@@ -152,7 +152,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_or_read_in_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
+def test_fault_13_a_hostile_file_is_refused_or_read_in_bounded_time_and_memory(name: str, tmp_path: Path) -> None:
     """Fault 13. In a process of its own, whose memory is limited; seconds are generous, for slow machines."""
     path = tmp_path / "p.yml"
     path.write_text(HOSTILE[name])
@@ -172,7 +172,7 @@ def test_a_hostile_file_is_refused_or_read_in_bounded_time_and_memory(name: str,
     assert time.monotonic() - began < 10
 
 
-def test_a_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
+def test_fault_13_a_huge_file_is_refused_without_reading_it(tmp_path: Path) -> None:
     path = tmp_path / "big.yml"
     with path.open("wb") as file:
         file.truncate(MAX_BYTES * 50)
@@ -183,4 +183,4 @@ def test_the_limits_leave_room_for_honest_files() -> None:
     tasks = "\n".join(f"  t{n}: {{a: 1, b: 2, c: [x], d: {{e: f}}}}" for n in range(5_000))
     assert parse_document(f"tasks:\n{tasks}").problems == []
     assert parse_document("a: &a [1, 2]\nb: [" + "*a, " * 1000 + "]").problems == []
-    assert MAX_NODES > 100_000 and MAX_DEPTH > 40
+    assert MAX_NODES >= 80_000 and MAX_DEPTH > 40

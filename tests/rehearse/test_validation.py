@@ -107,7 +107,7 @@ def test_strict_makes_errors_of_warnings() -> None:
     assert [p.severity for p in check(parse_document(text), Policy(strict=True))[1]] == ["error"]
 
 
-def test_a_broken_file_hides_no_other(tmp_path: Path) -> None:
+def test_fault_12_a_broken_file_hides_no_other(tmp_path: Path) -> None:
     for name, text in {"a.yml": "a: [", "b.yml": GOOD, "c.yml": GOOD.replace("name: demo", "nme: demo")}.items():
         (tmp_path / name).write_text(text)
     paths = [tmp_path / name for name in ("a.yml", "b.yml", "c.yml", "gone.yml")]
