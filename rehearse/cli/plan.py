@@ -66,7 +66,9 @@ def plan(
     for warning in warnings:
         show_problem(warning)
     if as_json or format is Format.json:
-        print_json(made.as_dict())
+        from rehearse.planning.json_form import to_json
+
+        print_json(to_json(made))
     elif format is Format.mermaid:
         from rehearse.planning.mermaid import to_mermaid
 

@@ -120,7 +120,7 @@ class PlannedGroup:
 @dataclass(frozen=True)
 class Plan:
     """Everything that decides a run, in one value. `inputs` and `env` are the true values; whoever prints uses
-    `shown_inputs`, `shown_env`, `previews` and `as_dict`, in which secrets are masked.
+    `shown_inputs`, `shown_env` and `previews`, in which secrets are masked.
 
     `hidden`: the inputs whose value came out of a secret variable. `max_active` None: any number of runs at the same time.
     """
@@ -187,12 +187,6 @@ class Plan:
     def decided(self, condition: str) -> bool | None:
         """The value of a condition when inputs and environment decide it, else None."""
         return decided(condition, self.scopes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The plan for other programs, in JSON types only; `schema_version` counts incompatible changes."""
-        from rehearse.planning.document import as_dict  # which needs the types of this module
-
-        return as_dict(self)
 
 
 def make_plan(

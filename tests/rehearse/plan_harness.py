@@ -9,6 +9,7 @@ from rehearse.language.document import Document
 from rehearse.language.model import Pipeline
 from rehearse.language.shape import check_shape
 from rehearse.language.validation import LoadedPipeline
+from rehearse.planning.json_form import to_json
 from rehearse.planning.plan import Plan, make_plan
 from rehearse.planning.tree import Branch, summary, to_tree
 
@@ -47,7 +48,7 @@ def plan_of(nodes: dict[str, Any], given: dict[str, Any] | None = None, **docume
 
 def tasks_of(plan: Plan) -> dict[str, dict[str, Any]]:
     """task id -> what the JSON says of it."""
-    return {found["id"]: found for group in plan.as_dict()["groups"] for found in group["tasks"]}
+    return {found["id"]: found for group in to_json(plan)["groups"] for found in group["tasks"]}
 
 
 def drawn(plan: Plan, verbose: bool = False) -> str:

@@ -13,6 +13,7 @@ from plan_harness import NOW, drawn, group, plan_of, read_pipeline, task, tasks_
 
 from rehearse.errors import InputError
 from rehearse.language.validation import LoadedPipeline
+from rehearse.planning.json_form import to_json
 from rehearse.planning.matrix import item_key, item_keys, matrix_items
 from rehearse.planning.mermaid import to_mermaid
 from rehearse.planning.outlook import foreseen_skips
@@ -52,7 +53,7 @@ def test_settings_of_a_task_win_over_those_of_the_pipeline_field_by_field() -> N
     assert (a.retries, a.retry_delay_minutes, a.timeout_seconds) == (0, 5, 90)
     assert (b.retries, b.tags, b.name) == (2, ("x",), "b")
     assert (alone.group_id, alone.paused, plan.groups[1].depends_on) == ("alone", True, ("g",))
-    assert (plan.max_active, plan.as_dict()["alerts"]) == (3, 1)
+    assert (plan.max_active, to_json(plan)["alerts"]) == (3, 1)
 
 
 def test_outputs_are_kept_when_the_task_says_so() -> None:
@@ -97,7 +98,7 @@ def test_only_a_list_is_a_matrix(text: str) -> None:
 def matrix(values: Any, given: dict[str, Any] | None = None) -> dict[str, Any]:
     """What the JSON says of a matrix over these values, in a group behind one with the task Lister."""
     nodes = {"first": group(Lister=task()), "g": group("first", a=task(), each=("x", values))}
-    found: dict[str, Any] = plan_of(nodes, given).as_dict()["groups"][1]["matrix"]
+    found: dict[str, Any] = to_json(plan_of(nodes, given))["groups"][1]["matrix"]
     return found
 
 
@@ -257,7 +258,7 @@ def test_no_secret_is_ever_printed(secret: str, nested: bool, text: str) -> None
     env = {"TOKEN": secret, "URL": f"ftp://user:{secret}@host"}
     loaded = LoadedPipeline("p.yml", "", read_pipeline(document), [])
     plan = make_plan(loaded, given, "e", env, NOW, undeclared="accept")
-    as_json = json.dumps(plan.as_dict(), ensure_ascii=False)
+    as_json = json.dumps(to_json(plan), ensure_ascii=False)
     for printed in (as_json, drawn(plan, verbose=True), to_mermaid(plan), repr(plan)):
         assert "Zq" not in printed and "qZ" not in printed
 
@@ -293,7 +294,7 @@ def test_what_is_simulated_or_cannot_run_here_is_named() -> None:
     tasks = {name: task(connection=connection) for name, connection in connections.items()}
     mixed = group(mixed=task(connection="${{ MATRIX.c }}"), each=("c", ["fake", "wh", "nope", "wh"]))
     plan = plan_of({"g": group(**tasks, off=task(connection="fake", paused=True)), "m": mixed})
-    content, text = plan.as_dict(), drawn(plan)
+    content, text = to_json(plan), drawn(plan)
     assert content["simulated"] == ["pretended", "mixed"]
     assert content["cannot_run_here"] == ["nowhere", "typo", "missing", "mixed"]
     assert {name: found["runs"] for name, found in tasks_of(plan).items()} == {
@@ -303,7 +304,7 @@ def test_what_is_simulated_or_cannot_run_here_is_named() -> None:
     assert text.splitlines()[-1] == "simulated: pretended, mixed; cannot run here: nowhere, typo, missing, mixed"
     assert "typo  PYTHON_EXECUTE_SCRIPT  unknown connection: wharehouse" in text
     assert "simulated (stub) for some items  unknown connection for some items: fake, wh, nope" in text
-    assert select(plan, ["real"]).as_dict()["simulated"] == []
+    assert to_json(select(plan, ["real"]))["simulated"] == []
 
 
 def test_an_expression_that_waits_for_nothing() -> None:

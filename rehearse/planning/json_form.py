@@ -13,8 +13,8 @@ from rehearse.planning.plan import SCHEMA_VERSION, Plan, PlannedGroup, PlannedMa
 from rehearse.planning.preview import Preview
 
 
-def as_dict(plan: Plan) -> dict[str, Any]:
-    """JSON types only, secrets masked, everything in the order of the file."""
+def to_json(plan: Plan) -> dict[str, Any]:
+    """JSON types only, secrets masked, all in the order of the file. `schema_version` counts incompatible changes."""
     skips = foreseen_skips(plan)
     return {
         "schema_version": SCHEMA_VERSION,
