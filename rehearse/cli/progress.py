@@ -33,6 +33,8 @@ class Lines:
         talk.print(Text.assemble((plan.name, "bold"), f"  run {run_id[:8]}, logs in {self._short(folder)}"))
 
     def changed(self, run: TaskRun, log: Path | None) -> None:
+        if not run.task.selected:
+            return
         if run.status in ("RUNNING", "CANCELLING"):
             self._running.setdefault(run.id, (_printable(run.label), time.monotonic()))
             if self._live is None and run.status == "RUNNING":
@@ -51,8 +53,9 @@ class Lines:
     def ended(self, outcome: Outcome, plan: Plan) -> None:
         counts: dict[str, int] = {}
         for run in outcome.tasks:
-            counts[run.status] = counts.get(run.status, 0) + 1
-        summary = ", ".join(f"{count} {status.lower()}" for status, count in counts.items())
+            status = run.status.lower() if run.task.selected else "not selected"
+            counts[status] = counts.get(status, 0) + 1
+        summary = ", ".join(f"{count} {status}" for status, count in counts.items())
         style = STYLES.get(outcome.status, "")
         talk.print(Text.assemble((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}"))
         if outcome.simulated:

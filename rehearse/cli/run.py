@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rehearse.cli.common import Environment, File, Inputs, Json, prepare
+from rehearse.cli.common import ContinueDownstream, Environment, File, Inputs, Json, Selection, Tasks, prepare
 
 if TYPE_CHECKING:
     from rehearse.engine.runner import Outcome
@@ -18,6 +18,8 @@ def run(
     file: File,
     inputs: Inputs = None,
     environment: Environment = None,
+    tasks: Tasks = None,
+    continue_downstream: ContinueDownstream = False,
     workers: Annotated[int, typer.Option(min=1, help="Tasks that may run at once.")] = max(
         4, 2 * (os.cpu_count() or 1)
     ),
@@ -32,7 +34,8 @@ def run(
     from rehearse.cli.progress import make_progress
     from rehearse.engine.runner import Runner
 
-    made, bindings, warnings = prepare(file, inputs, environment)
+    selection = Selection(tasks or (), continue_downstream)
+    made, bindings, warnings = prepare(file, inputs, environment, selection)
     for warning in warnings:
         show_problem(warning)
     with make_progress(Path.cwd()) as progress:

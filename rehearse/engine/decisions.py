@@ -20,6 +20,9 @@ from rehearse.language.templates import render_template, resolve
 from rehearse.planning.matrix import item_keys, matrix_items
 from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
 
+NOT_SELECTED = "not selected"
+"""The message of a task that a partial run leaves out (section 4.7)."""
+
 
 @dataclass(eq=False)
 class TaskRun:
@@ -192,6 +195,10 @@ class Machine:
 
     def _decide_group(self, state: GroupState) -> None:
         group = state.plan
+        if not any(task.selected for task in group.tasks):
+            self._actions += [Changed(run) for run in state.runs]
+            self._close_group(state)
+            return
         upstream = [run for group_id in group.depends_on for run in self.groups[group_id].runs]
         try:
             wanted = self._wanted(group.condition, upstream, None)
@@ -215,6 +222,7 @@ class Machine:
         state.unfinished = 0
         for key, item in zip(item_keys(items), items, strict=True):
             self._instantiate(state, key, item)
+        self._actions += [Changed(run) for run in state.runs if not run.task.selected]
         assert state.plan.matrix is not None
         limit = state.plan.matrix.max_parallel or len(items)
         state.queue.extend(state.iterations[limit:])
@@ -223,14 +231,18 @@ class Machine:
     def _instantiate(self, state: GroupState, key: str | None, item: Any) -> None:
         iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks))
         for task in state.plan.tasks:
-            iteration.runs[task.id] = TaskRun(self._new_id(), task, iteration, name=task.name)
+            run = iteration.runs[task.id] = TaskRun(self._new_id(), task, iteration, name=task.name)
+            if not task.selected:
+                run.status, run.message = "SKIPPED", NOT_SELECTED
+                iteration.unfinished -= 1
         state.iterations.append(iteration)
         state.unfinished += 1
 
     def _end_all(self, state: GroupState, status: str, message: str | None) -> None:
         """End a group of which nothing was started; its tasks get no chance of their own."""
         for run in state.runs:
-            self._record(run, status, message)
+            if run.task.selected:
+                self._record(run, status, message)
         self._close_group(state)
 
     def _close_group(self, state: GroupState) -> None:
@@ -246,7 +258,7 @@ class Machine:
 
     def _start_iteration(self, iteration: Iteration) -> None:
         for run in iteration.runs.values():
-            if not run.task.depends_on:
+            if run.task.selected and all(iteration.runs[task_id].terminal for task_id in run.task.depends_on):
                 self._due.append(partial(self._decide_task, run))
 
     def _decide_task(self, run: TaskRun) -> None:
@@ -304,7 +316,8 @@ class Machine:
         if failed and matrix is not None and not matrix.continue_on_error:
             for later in state.queue:
                 for run in later.runs.values():
-                    self._record(run, "SKIPPED", "an earlier iteration failed")
+                    if run.task.selected:
+                        self._record(run, "SKIPPED", "an earlier iteration failed")
             state.unfinished -= len(state.queue)
             state.queue.clear()
         if state.queue:
@@ -315,8 +328,10 @@ class Machine:
     # Evaluation
 
     def _wanted(self, condition: str | None, upstream: list[TaskRun], run: TaskRun | None) -> bool:
-        if condition is None:
-            return all(up.status in ("SUCCEEDED", "WARNING") for up in upstream)
+        """What is not selected counts for nothing; what has nothing else upstream is run because it was asked for."""
+        selected = [up for up in upstream if up.task.selected]
+        if condition is None or (upstream and not selected):
+            return all(up.status in ("SUCCEEDED", "WARNING") for up in selected)
         scope = self._scope(run, in_condition=True)
         return truthy(render_template(templates.parse_condition(condition), scope))
 

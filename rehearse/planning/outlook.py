@@ -30,7 +30,8 @@ def foreseen_skips(plan: Plan) -> dict[str, str]:
 def _reason(
     plan: Plan, node: PlannedGroup | PlannedTask, upstream: list[PlannedTask], skips: dict[str, str]
 ) -> str | None:
-    if node.condition is not None:  # replaces the rule that everything upstream must have gone well
+    left_out = upstream and not any(task.selected for task in upstream)
+    if node.condition is not None and not left_out:  # replaces the rule that everything upstream must have gone well
         what = "group" if isinstance(node, PlannedGroup) else "task"
         return f"the condition of its {what} is false" if plan.decided(node.condition) is False else None
     return next((f"'{task.id}' is skipped" for task in upstream if task.id in skips), None)

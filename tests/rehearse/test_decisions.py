@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -16,6 +16,7 @@ from rehearse.engine import decisions as d
 from rehearse.language.document import parse_document
 from rehearse.language.validation import LoadedPipeline, check
 from rehearse.planning.plan import make_plan
+from rehearse.planning.selection import select
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -33,11 +34,11 @@ def group(*tasks: str, **more: Any) -> dict[str, Any]:
     return {"tasks": {name: task() for name in tasks}} | more
 
 
-def machine(nodes: dict[str, Any], **document: Any) -> d.Machine:
+def machine(nodes: dict[str, Any], tasks: Sequence[str] = (), **document: Any) -> d.Machine:
     text = yaml.safe_dump({"version": "v1", "name": "t", "pipeline": nodes} | document)
     pipeline, problems = check(parse_document(text))
     assert pipeline is not None and not [p for p in problems if p.severity == "error"], [str(p) for p in problems]
-    plan = make_plan(LoadedPipeline("t.yml", text, pipeline, []), {}, "local", {}, NOW)
+    plan = select(make_plan(LoadedPipeline("t.yml", text, pipeline, []), {}, "local", {}, NOW), tasks)
     numbers = count(1)
     return d.Machine(plan, "run", lambda: NOW, lambda: f"id-{next(numbers)}")
 
@@ -310,3 +311,46 @@ def test_every_run_ends_and_keeps_the_rules(nodes: dict[str, Any], random: Any, 
     assert len(finishes) == 1
     assert all(run.terminal for run in m.runs)
     assert finishes[0] == ("CANCELLED" if m.cancelled else d.worst(run.status for run in m.runs))
+
+
+LINE = {
+    "a": group("a1", "a2"),
+    "b": group("b1", depends_on=["a"]) | {"condition": "task_groups['a'].any().status == 'FAILED'"},
+    "c": group("c1", depends_on=["b"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("selected", "expected"),
+    [
+        (["a1"], {"a1": "SUCCEEDED", "a2": "SKIPPED", "b1": "SKIPPED", "c1": "SKIPPED"}),
+        # Its upstream is left out: it runs, whatever its condition says.
+        (["b"], {"a1": "SKIPPED", "a2": "SKIPPED", "b1": "SUCCEEDED", "c1": "SKIPPED"}),
+        (["b+"], {"a1": "SKIPPED", "a2": "SKIPPED", "b1": "SUCCEEDED", "c1": "SUCCEEDED"}),
+        # Something of its upstream runs: the condition is asked.
+        (["a1", "b"], {"a1": "SUCCEEDED", "a2": "SKIPPED", "b1": "SKIPPED", "c1": "SKIPPED"}),
+        (["a1", "c"], {"a1": "SUCCEEDED", "a2": "SKIPPED", "b1": "SKIPPED", "c1": "SUCCEEDED"}),
+        (["+c"], {"a1": "SUCCEEDED", "a2": "SUCCEEDED", "b1": "SKIPPED", "c1": "SKIPPED"}),
+    ],
+)
+def test_a_partial_run_executes_what_is_selected_and_nothing_else(
+    selected: list[str], expected: dict[str, str]
+) -> None:
+    m = machine(LINE, selected)
+    assert play(m, succeed) == expected
+    assert m.status == "SUCCEEDED"
+    left_out = {run.task.id for run in m.runs if run.message == d.NOT_SELECTED}
+    assert left_out == {run.task.id for run in m.runs if not run.task.selected}
+
+
+def test_a_partial_run_inside_a_group_and_a_matrix() -> None:
+    tasks = {"x": task(), "y": task(depends_on=["x"]), "z": task(depends_on=["y"])}
+    matrix = {"tasks": tasks, "matrix": {"inputs": {"n": [1, 2]}, "max_parallel": 1}}
+    m = machine({"m": matrix, "after": group("last", depends_on=["m"])}, ["y"])
+    assert play(m, succeed) == {
+        "x[1]": "SKIPPED", "y[1]": "SUCCEEDED", "z[1]": "SKIPPED", "x[2]": "SKIPPED", "y[2]": "SUCCEEDED", "z[2]": "SKIPPED",
+        "last": "SKIPPED",
+    }  # fmt: skip
+    assert play(machine({"m": matrix}, ["+y"]), lambda run: "FAILED" if run.task.id == "x" else "SUCCEEDED") == {
+        "x[1]": "FAILED", "y[1]": "SKIPPED", "z[1]": "SKIPPED", "x[2]": "SKIPPED", "y[2]": "SKIPPED", "z[2]": "SKIPPED",
+    }  # fmt: skip
