@@ -33,13 +33,13 @@ from rehearse.language.shape import check_shape, keys_used  # noqa: E402
 
 CHECKS = {  # the validator's checklist of the language reference, section 12, and the codes that make it up
     "1 extension, YAML, duplicate keys": "extension unreadable encoding too-large yaml-syntax duplicate-key key-type "
-    "several-documents yaml-surprise",
+    "several-documents yaml-surprise ignore-comment",
     "2 a mapping with version, name, pipeline": "not-a-mapping missing wrong-type wrong-value",
     "3 the union of nodes, unknown keys": "unknown-key spelled-twice",
     "4 unique ids": "duplicate-id",
     "5 dependencies": "unknown-dependency self-dependency cycle",
     "6 integration, job, parameters": "unknown-integration unknown-job job-mismatch unknown-parameter missing-parameter "
-    "parameter-type parameter-value parameter-json command build-command unknown-schema",
+    "parameter-type parameter-value parameter-json command unusual-command build-command unknown-schema",
     "7 thresholds": "threshold",
     "8 configuration": "out-of-range no-limit",
     "9 matrix": "matrix-keys matrix-values matrix-reference",
@@ -50,7 +50,7 @@ CHECKS = {  # the validator's checklist of the language reference, section 12, a
     "13 alerts": "alert-name alert-destination anomaly-level",
     "14 connections": "unknown-connection",
     "15 pipelines that start each other": "trigger-cycle local-alias",
-    "beyond validity": "raw-splice racy-reference dead-condition unreachable unpinned-branch",
+    "beyond validity": "not-evaluated raw-splice racy-reference dead-condition unreachable unpinned-branch",
 }
 _COMPARED = ("==", "!=", ">=", "<=", ">", "<", "in", "not in", "is", "is not", "and", "or", "not")
 
@@ -152,7 +152,8 @@ def _language() -> str:
         rows.append(("5.5", "operator", f"`{operator}`", _cases(evidence.words[operator])))
     jobs = []
     for job, integration in INTEGRATION_OF.items():
-        known = f"{len(PARAMETERS[job])} parameters" if job in PARAMETERS else "parameters not public"
+        count = len(PARAMETERS.get(job, ()))
+        known = f"{count} parameter{'s' * (count != 1)}" if job in PARAMETERS else "parameters not public"
         cases = _cases(evidence.values["task.integration_job", job], 1)
         jobs.append(
             f"| `{job}` | {integration} | {known} | `test_parameters.py[{job}]`{f', {cases}' if cases else ''} |"
@@ -185,7 +186,7 @@ _PAGE = """\
 
 `rehearse` understands Orchestra's pipeline YAML, `version: v1`. The numbers are sections of the language reference that
 it is built after. A case is a folder of [`tests/cases/`](../tests/cases): a pipeline that you can try by hand, with the
-expected outcome. `rehearse explain NAME` prints the text of any row.
+expected outcome. `rehearse explain NAME` prints what is known of a key, job, sensor, function, variable or code.
 
 ## Checks
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -142,6 +143,19 @@ def test_every_make_target_and_verb_is_documented(root: Path) -> None:
         )
         verbs = re.findall(r"^[\s│]+([a-z]+)\s{2,}", listed.stdout.split("Commands")[1], re.MULTILINE)
         assert verbs and [verb for verb in verbs if not re.search(rf"[ `]{verb}\b", readmes[folder])] == []
+
+
+def test_what_docs_take_from_the_code_is_up_to_date(root: Path) -> None:
+    """Run `make docs`. Each check, key, value, function, operator and job of the language names what tests it."""
+    from rehearse.language.problems import CODES
+
+    module = runpy.run_path(str(root / "docs" / "generate.py"))
+    pages = module["generate"]()
+    assert [path.name for path, text in pages.items() if path.read_text(encoding="utf-8") != text] == []
+    assert sorted(" ".join(module["CHECKS"].values()).split()) == sorted(CODES)
+    rows = [line for line in pages[root / "docs" / "language.md"].splitlines() if line.startswith("|")]
+    assert len(rows) > 300
+    assert [row for row in rows if re.search(r"\| *\|$", row)] == []
 
 
 def test_environment_variables_are_documented(root: Path) -> None:

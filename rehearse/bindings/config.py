@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearse.errors import BindingError
+from rehearse.language.integrations import INTEGRATIONS
+from rehearse.language.words import did_you_mean
 
 FILE = "rehearse.toml"
 MODES = ("local", "stub")
@@ -144,17 +146,29 @@ def load_bindings(root: Path) -> Bindings:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as e:
-        raise BindingError(f"{path}: {e}") from e
+        raise BindingError(f"{path}: {e}", "correct that place; rehearse/README.md has the keys") from e
+    except (OSError, UnicodeDecodeError) as e:
+        raise BindingError(f"{path} cannot be read: {e}", "it is a text file in UTF-8 that you can read") from e
     unknown = set(content) - {"environments", "connections", "validate"}
     if unknown:
         raise BindingError(
             f"{path}: unknown table [{sorted(unknown)[0]}]", "known: [environments.NAME], [connections.ID], [validate]"
         )
     for table in ("environments", "connections"):
+        if not isinstance(content.get(table, {}), dict):
+            raise BindingError(f"{path}: {table} must be tables", f"write [{table}.NAME]")
         for name, entry in content.get(table, {}).items():
             if not isinstance(entry, dict):
                 raise BindingError(f"{path}: [{table}] {name} must be a table", f"write [{table}.{name}]")
     connections = {cid: _connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
+    defaults: dict[str, str] = {}
+    for connection in connections.values():
+        first = defaults.setdefault(connection.integration, connection.id) if connection.default else connection.id
+        if first != connection.id:
+            both = f"'{first}' and '{connection.id}'"
+            raise BindingError(
+                f"{path}: {both} are both the default of {connection.integration}", "keep one default = true"
+            )
     return Bindings(root, content.get("environments", {}), connections, _ignored(path, content.get("validate", {})))
 
 
@@ -176,6 +190,9 @@ def _connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Con
     _check_types(where, entry)
     if "integration" not in entry:
         raise BindingError(f"{where}: 'integration' is missing", 'for example: integration = "POSTGRES"')
+    if entry["integration"] not in INTEGRATIONS:
+        hint = did_you_mean(entry["integration"], INTEGRATIONS) or "rehearse explain lists them"
+        raise BindingError(f"{where}: unknown integration '{entry['integration']}'", hint)
     mode = entry.get("mode", "local")
     if mode not in MODES:
         raise BindingError(f"{where}: mode '{mode}' is not known", f"one of {', '.join(MODES)}")

@@ -62,6 +62,9 @@ def main() -> None:
     except Exception as e:
         if os.environ.get("REHEARSE_DEBUG"):
             raise
-        print(f"error: internal error: {type(e).__name__}: {str(e).splitlines()[0] if str(e) else ''}", file=sys.stderr)
+        from rehearse.cli.problems import printable
+
+        said = printable(str(e).splitlines()[0]) if str(e) else ""
+        print(f"error: internal error: {type(e).__name__}: {said}", file=sys.stderr)
         print("  REHEARSE_DEBUG=1 shows the traceback, which we would like to see", file=sys.stderr)
         sys.exit(3)

@@ -49,7 +49,10 @@ FromFailed = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", metavar="TIME", help="Plan as if it were this time (ISO 8601; UTC without a zone).", show_default="now"
+        "--at",
+        metavar="TIME",
+        help="Plan as if the run were created at this time (ISO 8601; UTC without a zone).",
+        show_default="now",
     ),
 ]
 _RUNS = 100_000  # as many are looked through
@@ -200,10 +203,9 @@ def _given(inputs: list[str] | None) -> dict[str, Any]:
 
 def _warn_of_options(declared: Mapping[str, Input], plan: Plan) -> None:
     """A value outside the options is legal on the platform, where they are suggestions; but more often it is a slip."""
-    from rehearse.cli.output import talk
+    from rehearse.cli.output import tell
 
     for key, spec in declared.items():
         if spec.options and plan.inputs[key] not in (None, *spec.options):
             value, known = plan.shown_inputs[key], ", ".join(spec.options)
-            talk.print(f"warning: input '{key}' is '{value}', which is none of its options: {known}", style="yellow",
-                       markup=False)  # fmt: skip
+            tell(f"warning: input '{key}' is '{value}', which is none of its options: {known}", style="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 def explain(
     topic: Annotated[
         str | None,
-        typer.Argument(metavar="[TOPIC]", help="A key, job, integration, sensor, function, variable or code."),
+        typer.Argument(
+            metavar="[TOPIC]", help="A key, job, parameter, integration, sensor, function, variable or code."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -53,13 +56,13 @@ def _as_dict(topic: Topic) -> dict[str, object]:
 def _print_topic(topic: Topic) -> None:
     typer.echo(typer.style(topic.name, bold=True) + typer.style(f"  {topic.kind}, section {topic.section}", dim=True))
     for line in topic.text.splitlines():
-        typer.echo(textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  "))
+        typer.echo(textwrap.fill(line, _width(), initial_indent="  ", subsequent_indent="  "))
     width = max((len(entry.name) for entry in topic.entries), default=0)
     for entry in topic.entries:
         head = f"  {typer.style(entry.name.ljust(width), fg=typer.colors.CYAN)}  "
         note = f"{entry.type}{', required' if entry.required else ''}"
         text = f"{entry.text} " if entry.text else ""
-        body = textwrap.wrap(f"{text}({note})", 96 - width) or [""]
+        body = textwrap.wrap(f"{text}({note})", max(30, _width() - 4 - width)) or [""]
         typer.echo(head + ("\n" + " " * (width + 4)).join(body))
 
 
@@ -71,6 +74,14 @@ def _print_index(found: list[Topic]) -> None:
     for kind, names in kinds.items():
         typer.echo(typer.style(f"{kind} ({len(names)})", bold=True))
         typer.echo(
-            textwrap.fill(", ".join(names), 110, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+            textwrap.fill(
+                ", ".join(names), _width(), initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+            )
         )
-    typer.echo(textwrap.fill("Keys are named with or without what they are in: schedule.cron, cron.", 110))
+    typer.echo(textwrap.fill("Keys are named with or without what they are in: schedule.cron, cron; their lists stand under "
+                             "the models. Parameters are named as they are.", _width()))  # fmt: skip
+
+
+def _width() -> int:
+    """Columns of the terminal, or what reads well without one."""
+    return min(110, shutil.get_terminal_size((100, 24)).columns)

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from rehearse.cli.problems import show_problem
+from rehearse.cli.problems import printable, show_problem
 from rehearse.errors import InvalidPipeline, RehearseError
 
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+talk = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 STYLES = {"SUCCEEDED": "green", "WARNING": "yellow", "FAILED": "bold red", "CANCELLED": "magenta", "SKIPPED": "dim"}
 MARKS = {"SUCCEEDED": "✓", "WARNING": "!", "FAILED": "✗", "CANCELLED": "■", "SKIPPED": "-", "QUEUED": "↻"}
 
@@ -22,9 +22,15 @@ def complain(error: RehearseError) -> None:
         for problem in error.problems:
             show_problem(problem)
         return
-    talk.print(Text.assemble(("error: ", "bold red"), str(error)))
+    tell(("error: ", "bold red"), str(error))
     if error.hint:
-        talk.print(f"  {error.hint}", markup=False)
+        tell(f"  {error.hint}")
+
+
+def tell(*parts: str | tuple[str, str], style: str = "") -> None:
+    """A line of talk, of texts or (text, style): nothing in it steers the terminal."""
+    spans = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    talk.print(Text.assemble(*((printable(text.expandtabs(4)), look) for text, look in spans), style=style))
 
 
 def print_json(value: Any) -> None:

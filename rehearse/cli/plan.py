@@ -52,11 +52,12 @@ def plan(
     """Show what a run would do, without doing anything.
 
     Which tasks, in which order, with which inputs; what a matrix comes to; and what this machine would only simulate or
-    could not run. Values of variables with PASS, SECRET, TOKEN, KEY, CREDENTIAL, PRIVATE or AUTH in their name, and URLs
-    with a password, are shown as ********.
+    could not run. Values of variables with PASS, PWD, SECRET, TOKEN, KEY, CREDENTIAL, PRIVATE, AUTH or SIGNATURE in their
+    name, or PAT or DSN as a word of it, URLs with a password and webhook URLs of Slack, Discord and Teams are shown as
+    ********.
     """
     from rehearse.cli.output import print_json
-    from rehearse.cli.problems import show_problem
+    from rehearse.cli.problems import printable, show_problem
     from rehearse.errors import UsageError
 
     if as_json and format not in (None, Format.json):
@@ -72,7 +73,7 @@ def plan(
     elif format is Format.mermaid:
         from rehearse.planning.mermaid import to_mermaid
 
-        sys.stdout.write(to_mermaid(made))
+        sys.stdout.write(printable(to_mermaid(made), keep="\n"))
     else:
         _print_tree(made, verbose)
 
@@ -82,10 +83,11 @@ def _print_tree(plan: Plan, verbose: bool) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
+    from rehearse.cli.problems import printable
     from rehearse.planning.tree import Branch, summary, to_tree
 
     def grow(branch: Branch, parent: Tree | None = None) -> Tree:
-        text = Text.assemble(*branch.spans)
+        text = Text.assemble(*((printable(part, keep="\n"), style) for part, style in branch.spans))
         tree = Tree(text, guide_style="dim") if parent is None else parent.add(text)
         for below in branch.below:
             grow(below, tree)
@@ -97,4 +99,4 @@ def _print_tree(plan: Plan, verbose: bool) -> None:
         console.width = 10_000  # a pipe has no edge to wrap at
     console.print(grow(to_tree(plan, verbose)), soft_wrap=not wrapped)
     for line, style in summary(plan):
-        console.print(Text(line, style), soft_wrap=not wrapped)
+        console.print(Text(printable(line), style), soft_wrap=not wrapped)

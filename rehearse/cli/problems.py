@@ -13,24 +13,21 @@ import typer
 from rehearse.language.problems import Problem
 
 
-def say(text: str, **style: object) -> None:
-    """A line of talk, coloured on a terminal that wants it."""
+def say(text: str, *, err: bool = True) -> None:
+    """A line of talk, or without `err` of data, coloured on a terminal that wants it."""
     colour = None if os.environ.get("NO_COLOR") is None else False
-    typer.secho(text, err=True, color=colour, **style)  # type: ignore[arg-type]
+    typer.echo(text, err=err, color=colour)
 
 
-def show_problem(problem: Problem) -> None:
-    place = f"{problem.file}:{problem.position.line}:{problem.position.column}: "
+def show_problem(problem: Problem, *, err: bool = True) -> None:
+    """For people. Problems are what `validate` is asked for, and so its data; elsewhere they are talk."""
+    place = f"{printable(problem.file)}:{problem.position.line}:{problem.position.column}: "
     colour = typer.colors.RED if problem.severity == "error" else typer.colors.YELLOW
     severity = typer.style(f"{problem.severity}: ", fg=colour, bold=problem.severity == "error")
-    say(
-        typer.style(place, bold=True)
-        + severity
-        + _printable(problem.message)
-        + typer.style(f"  [{problem.code}]", dim=True)
-    )
+    code = typer.style(f"  [{problem.code}]", dim=True)
+    say(typer.style(place, bold=True) + severity + printable(problem.message) + code, err=err)
     if problem.hint:
-        say(f"    {_printable(problem.hint)}")
+        say(f"    {printable(problem.hint)}", err=err)
 
 
 def print_json(files: Sequence[Path], problems: Iterable[Problem]) -> None:
@@ -46,7 +43,7 @@ def print_annotation(problem: Problem) -> None:
     message = problem.message + (f" ({problem.hint})" if problem.hint else "")
     place = {"file": problem.file, "line": problem.position.line, "col": problem.position.column, "title": problem.code}
     properties = ",".join(f"{name}={_escape(str(value), ',:')}" for name, value in place.items())
-    print(f"::{problem.severity} {properties}::{_escape(message)}")
+    print(printable(f"::{problem.severity} {properties}::{_escape(message)}"))
 
 
 def _escape(text: str, more: str = "") -> str:
@@ -55,6 +52,8 @@ def _escape(text: str, more: str = "") -> str:
     return text
 
 
-def _printable(text: str) -> str:
-    """A file can hold anything; what it holds must not steer the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+def printable(text: str, keep: str = "") -> str:
+    """A file can hold anything; what it holds must not steer the terminal. `keep`: such as line breaks, where they are meant."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else "\N{REPLACEMENT CHARACTER}" for char in text)

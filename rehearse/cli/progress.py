@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from rehearse.cli.output import MARKS, STYLES, duration, talk
+from rehearse.cli.output import MARKS, STYLES, duration, talk, tell
+from rehearse.cli.problems import printable
 from rehearse.engine.decisions import TaskRun
 from rehearse.engine.runner import Outcome
 from rehearse.planning.plan import Plan
 
 _TAIL_LINES = 12
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Lines:
@@ -30,13 +33,13 @@ class Lines:
         self._running: dict[str, tuple[str, float]] = {}
 
     def started(self, run_id: str, folder: Path, plan: Plan) -> None:
-        talk.print(Text.assemble((plan.name, "bold"), f"  run {run_id[:8]}, logs in {self._short(folder)}"))
+        tell((plan.name, "bold"), f"  run {run_id[:8]}, logs in {self._short(folder)}")
 
     def changed(self, run: TaskRun, log: Path | None) -> None:
         if not run.task.selected:
             return
         if run.status in ("RUNNING", "CANCELLING"):
-            self._running.setdefault(run.id, (_printable(run.label), time.monotonic()))
+            self._running.setdefault(run.id, (printable(run.label), time.monotonic()))
             if self._live is None and run.status == "RUNNING":
                 self._line(run, "")
         else:
@@ -48,7 +51,7 @@ class Lines:
         self._refresh()
 
     def cancelling(self, running: int) -> None:
-        talk.print(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
+        tell(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
 
     def ended(self, outcome: Outcome, plan: Plan) -> None:
         counts: dict[str, int] = {}
@@ -57,35 +60,28 @@ class Lines:
             counts[status] = counts.get(status, 0) + 1
         summary = ", ".join(f"{count} {status}" for status, count in counts.items())
         style = STYLES.get(outcome.status, "")
-        talk.print(Text.assemble((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}"))
+        tell((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}")
         if outcome.simulated:
-            talk.print(
-                f"simulated, not run: {_printable(', '.join(sorted(outcome.simulated)))}", style="yellow", markup=False
-            )
+            tell(f"simulated, not run: {', '.join(sorted(outcome.simulated))}", style="yellow")
         for alert in plan.alerts:
             if outcome.status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
                 sinks = ", ".join(
                     f"{d.integration} {d.destination or d.connection_id or ''}".strip() for d in alert.destinations
                 )
-                talk.print(
-                    f"alert, not sent from this machine: '{alert.name}' to {sinks}", style="yellow", markup=False
-                )
+                tell(f"alert, not sent from this machine: '{alert.name}' to {sinks}", style="yellow")
 
     def _line(self, run: TaskRun, took: str) -> None:
         clock = f"{datetime.now(UTC):%H:%M:%SZ}"
         mark = MARKS.get(run.status, "·")
         attempt = f" attempt {run.attempt}" if run.attempt > 1 or run.status == "QUEUED" else ""
-        message = f"  {_printable(run.message.splitlines()[0])}" if run.message else _figures(run.outputs)
+        message = f"  {run.message.splitlines()[0]}" if run.message else _figures(run.outputs)
         style = STYLES.get(run.status, "")
-        status = Text(f"{mark} {run.status:<9} ", style)
-        talk.print(
-            Text.assemble(
-                (f"{clock} ", "dim"),
-                status,
-                f"{_printable(run.label)}{attempt}",
-                (f"  {took}" if took else "", "dim"),
-                message,
-            )
+        tell(
+            (f"{clock} ", "dim"),
+            (f"{mark} {run.status:<9} ", style),
+            f"{run.label}{attempt}",
+            (f"  {took}" if took else "", "dim"),
+            message,
         )
 
     def _show_tail(self, run: TaskRun, log: Path | None) -> None:
@@ -95,8 +91,8 @@ class Lines:
             file.seek(max(0, log.stat().st_size - 8192))
             lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
         for line in lines:
-            talk.print(Text(f"    │ {_printable(line)}", "dim"))
-        talk.print(Text(f"    └ {self._short(log)}", "dim"))
+            tell(f"    │ {_COLOUR.sub('', line)}", style="dim")
+        tell(f"    └ {self._short(log)}", style="dim")
 
     def _short(self, path: Path) -> str:
         return str(path.relative_to(self._here)) if path.is_relative_to(self._here) else str(path)
@@ -112,10 +108,6 @@ def _figures(outputs: dict[str, Any]) -> str:
     """The numbers among a task's outputs: how many rows, above all."""
     numbers = [f"{name}={value:,}" for name, value in outputs.items() if isinstance(value, (int, float))]
     return f"  {' '.join(numbers[:4])}" if numbers else ""
-
-
-def _printable(line: str) -> str:
-    return "".join(char for char in line if char.isprintable() or char == "\t")
 
 
 @contextmanager

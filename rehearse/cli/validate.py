@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -30,7 +31,9 @@ def validate(
     ignore: Annotated[
         list[str] | None, typer.Option("--ignore", metavar="CODE", help="Switch a warning off; repeatable.")
     ] = None,
-    format: Annotated[Format, typer.Option(help="github: annotations of a workflow.")] = Format.text,
+    format: Annotated[
+        Format | None, typer.Option(help="github: annotations of a workflow.", show_default="text")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Check pipeline files: every problem at its line and column, offline.
@@ -40,8 +43,11 @@ def validate(
     """
     from rehearse.bindings.config import find_root, load_bindings
     from rehearse.cli import problems as show
+    from rehearse.errors import UsageError
     from rehearse.language.validation import check_files
 
+    if as_json and format not in (None, Format.json):
+        raise UsageError(f"--json and --format {format} ask for two formats", "give one of them")
     files = _files(paths or ["orchestra"])
 
     @cache
@@ -55,7 +61,10 @@ def validate(
         show.print_json(files, problems)
     else:
         for problem in problems:
-            (show.print_annotation if format is Format.github else show.show_problem)(problem)
+            if format is Format.github:
+                show.print_annotation(problem)
+            else:
+                show.show_problem(problem, err=False)
         verdict = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
         show.say(f"{_count(len(files), 'file')}: {verdict if problems else 'valid'}")
     raise typer.Exit(2 if errors else 0)
@@ -96,6 +105,7 @@ def _files(paths: list[str]) -> list[Path]:
     """Files in the order named, each once. Raises UsageError for a name that leads to none."""
     from rehearse.errors import UsageError
     from rehearse.language.document import SUFFIXES
+    from rehearse.language.words import closest
 
     files: dict[Path, None] = {}
     for name in paths:
@@ -103,17 +113,31 @@ def _files(paths: list[str]) -> list[Path]:
         if path.is_file():
             found = [path]
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not _hidden(p, path))
+            found = _in_folder(path)
         else:
             found = sorted(Path(p) for p in glob.glob(name, recursive=True) if Path(p).suffix in SUFFIXES)
+        if not found and not path.exists() and not glob.has_magic(name):
+            near = closest(name, map(str, path.parent.glob("*.y*ml"))) if path.parent.is_dir() else None
+            raise UsageError(f"{name} does not exist", f"did you mean {near}?" if near else "name a file or a folder")
         if not found:
             raise UsageError(f"there is no pipeline at {name}", "name a .yml file or a folder that has some")
         files |= dict.fromkeys(found)
     return list(files)
 
 
-def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
+def _in_folder(folder: Path) -> list[Path]:
+    """The pipelines below a folder, hidden ones left out. Raises UsageError for a folder that cannot be read."""
+    from rehearse.errors import UsageError
+    from rehearse.language.document import SUFFIXES
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}", "name the folders that you may read")
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".") and Path(name).suffix in SUFFIXES]
+    return sorted(path for path in found if path.is_file())
 
 
 def _count(number: int, what: str) -> str:

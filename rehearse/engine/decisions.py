@@ -15,7 +15,8 @@ from typing import Any
 
 from rehearse.errors import ExpressionError
 from rehearse.language import templates
-from rehearse.language.evaluation import TERMINAL, Scope, TaskVariable, to_text, truthy
+from rehearse.language.evaluation import Scope, TaskVariable, to_text, truthy
+from rehearse.language.statuses import GOOD, TERMINAL
 from rehearse.language.templates import render_template, resolve
 from rehearse.planning.matrix import item_keys, matrix_items
 from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
@@ -331,7 +332,7 @@ class Machine:
         """What is not selected counts for nothing; what has nothing else upstream is run because it was asked for."""
         selected = [up for up in upstream if up.task.selected]
         if condition is None or (upstream and not selected):
-            return all(up.status in ("SUCCEEDED", "WARNING") for up in selected)
+            return all(up.status in GOOD for up in selected)
         scope = self._scope(run, in_condition=True)
         return truthy(render_template(templates.parse_condition(condition), scope))
 

@@ -13,17 +13,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from rehearse.planning.secrets import SHORTEST, is_secret_name, url_password
+from rehearse.planning.secrets import SHORTEST, is_secret_name, parts_to_hide
 
 MASK = b"********"
 
 
 def secret_values(variables: Mapping[str, str]) -> list[str]:
-    """The values that must never be seen: those of variables with a telling name, and passwords inside URLs."""
+    """The values that must never be seen: those of variables with a telling name, passwords inside URLs, and webhooks."""
     found = {value for name, value in variables.items() if is_secret_name(name)}
     for value in variables.values():
-        if password := url_password(value):
-            found |= {value, password}
+        if parts := parts_to_hide(value):
+            found |= {value, *parts}
     return sorted(value for value in found if len(value) >= SHORTEST)
 
 

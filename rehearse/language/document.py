@@ -23,6 +23,9 @@ SUFFIXES = (".yml", ".yaml", ".oml")
 
 _LONGEST_NUMBER = 100  # in characters: reading 1:1:1:... as a number of base 60 takes quadratic time
 
+_YAML_TAG = "tag:yaml.org,2002:"
+_SCALAR_TAGS = ("null", "bool", "int", "float", "str", "timestamp")
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER = yaml.resolver.Resolver()
 _IMPLICIT = yaml.resolver.Resolver.yaml_implicit_resolvers  # first character -> what plain text may mean
@@ -71,12 +74,13 @@ class Document:
     def problem(
         self, code: str, loc: Loc, message: str, hint: str | None = None, *, key: bool = False, offset: int | None = None,
         type: str | None = None, msg: str = "", severity: str | None = None, position: Position | None = None,
+        meant: str | None = None,
     ) -> Problem:  # fmt: skip
         """A problem at `loc` of this document; what is not given comes from the code's entry in the table."""
         known = CODES[code]
         return Problem(
             self.file, position or self.locate(loc, key=key, offset=offset), code, message, hint, loc, type or known.type,
-            msg, severity or known.severity, self._platform_loc(loc),
+            msg, severity or known.severity, self._platform_loc(loc), meant,
         )  # fmt: skip
 
     def _platform_loc(self, loc: Loc) -> Loc:
@@ -109,7 +113,7 @@ def read_document(path: Path) -> Document:
     doc = parse_document(text, str(path))
     if path.suffix not in SUFFIXES:
         doc.problems.append(
-            doc.problem("extension", (), f"the file ends in '{path.suffix}'", f"name it {path.stem}.yml",
+            doc.problem("extension", (), f"the file ends in '{path.suffix}'", "a pipeline is a .yml, .yaml or .oml file",
                         position=Position(1, 1))
         )  # fmt: skip
     return doc
@@ -166,6 +170,10 @@ def _yaml_hint(text: str, position: Position, message: str, opened: int) -> str 
             return f"is a ':' missing after '{stripped.split()[0]}' on line {number}?"
     if "mapping values are not allowed" in message:
         return "a value that contains ': ' must be quoted, or the line is indented too far"
+    if "block scalar" in message:
+        return "a text that begins with > or | must be quoted: '> 0'"
+    if "${{" in line and line.count("'") > 2:
+        return "inside single quotes, write a single quote twice, or put the whole text into double quotes"
     if "block end" in message or "block mapping" in message:
         return "check the indentation: this line does not align with the ones above it"
     if "never closed" in message:
@@ -252,6 +260,7 @@ class _Builder:
             self._key(top, event)
             return
         self._count(1, event)
+        self._check_tag(event, _SCALAR_TAGS)
         if top is not None and top.flow and not event.style and "?" in event.value:
             message = "other readers of YAML stop at the ? of an unquoted text inside [] or {}"
             self._report("yaml-surprise", event, message, f"quote it: '{event.value}'")
@@ -264,6 +273,13 @@ class _Builder:
         if event.anchor:
             self.anchors[event.anchor] = (value, mark, 1)
         self._place(value, mark, 1)
+
+    def _check_tag(self, event: Any, known: tuple[str, ...]) -> None:
+        """Safe loaders refuse a tag that is not one of YAML's own; what it stands for is never looked for."""
+        if event.tag and event.tag != "!" and event.tag.removeprefix(_YAML_TAG) not in known:
+            tag = event.tag.replace(_YAML_TAG, "!!")
+            message = f"YAML: the tag '{tag[:60]}' is not one that a pipeline can have"
+            self._report("yaml-syntax", event, message, "remove it")
 
     def _plain(self, event: Any) -> Any:
         """The YAML 1.1 value, except that dates and other exotic tags stay the text that was written."""
@@ -308,11 +324,14 @@ class _Builder:
     def _open(self, event: Any, mapping: bool) -> None:
         top = self.stack[-1] if self.stack else None
         if top is not None and top.expects_key:
-            self._report("key-type", event, "a mapping key must be text")
+            jinja = self.doc.text.startswith("{{", event.start_mark.index - 1)
+            hint = "an expression stands in quotes: '${{ ... }}'" if jinja else None
+            self._report("key-type", event, "a mapping key must be text", hint)
             top.in_key = True
         if len(self.stack) >= MAX_DEPTH:
             raise _TooLarge(f"the document is nested deeper than {MAX_DEPTH} levels", _position(event))
         self._count(1, event)
+        self._check_tag(event, ("map",) if mapping else ("seq",))
         mark = Mark(_position(event), items={})
         container = _Container({} if mapping else [], mark, event.anchor, expects_key=mapping, flow=event.flow_style)
         self.stack.append(container)

@@ -14,15 +14,13 @@ import operator as op
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax
+from rehearse.language.statuses import TERMINAL
+from rehearse.language.zones import zone
 
-TERMINAL = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED", "SKIPPED")
-STATUSES = ("CREATED", "QUEUED", "RUNNING", *TERMINAL, "CANCELLING")
 MAX_TEXT = 10_000_000  # characters: every str([str([...])]) doubles the backslashes
 _MISSING = object()
 
@@ -279,20 +277,8 @@ def _date(value: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-@cache
-def _zone(name: str) -> ZoneInfo:
-    """By its name in any case, as pytz finds it. The list of all zones is read only when it must: it is slow."""
-    try:
-        return ZoneInfo(name)
-    except (ValueError, LookupError, OSError):
-        for known in available_timezones():
-            if known.lower() == name.lower():
-                return ZoneInfo(known)
-    raise ValueError(f"there is no time zone '{name}'")
-
-
-def _format_date(value: Any, form: str, zone: Any = None) -> str:
-    return _date(value).astimezone(_zone(str(zone or "UTC"))).strftime(form)
+def _format_date(value: Any, form: str, name: Any = None) -> str:
+    return _date(value).astimezone(zone(str(name or "UTC"))).strftime(form)
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {

@@ -58,7 +58,9 @@ _HINTS = {
     "=": "compare with '=='", "{": "there are no dict literals, and expressions stand in '${{ }}'", ":": "there are no slices",
     "?": "there is no ternary: use 'and' and 'or', or two nodes with conditions", "not": "put 'not ...' into parentheses",
     "$": "'${{ }}' stands around the whole expression, once", "\\": "write the quote without a backslash",
-    "=>": "write '>='", "=<": "write '<='", "now": "write ORCHESTRA.CURRENT_TIME",
+    ",": "a list stands in brackets: ['a', 'b']", "=>": "write '>='", "=<": "write '<='", "now": "write ORCHESTRA.CURRENT_TIME",
+    "today": "write format_date(ORCHESTRA.CURRENT_TIME, '%Y-%m-%d')",
+    **dict.fromkeys(("failure", "success", "always"), "ask for a status: tasks['...'].status == 'FAILED'"),
     "f": "there are no f-strings", "for": "there are no comprehensions", "lambda": "there are no lambdas",
 }  # fmt: skip
 _HINTS |= dict.fromkeys("'\"", "the quote is never closed") | dict.fromkeys("“”„‘’‚`", "write straight quotes: ' or \"")

@@ -13,9 +13,9 @@ from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any, ClassVar, NamedTuple
 
 from rehearse.language.integrations import OPERATION_TYPES
+from rehearse.language.statuses import TERMINAL
 
 MAX_WINDOW_MINUTES = 7200  # of a sensor (section 8.2)
-TERMINAL = ("CANCELLED", "FAILED", "SKIPPED", "SUCCEEDED", "WARNING")
 
 
 class Kind(NamedTuple):
@@ -165,7 +165,7 @@ class Alert(Model):
     NAME = "alert"
     name: str = key(TEXT, "Unique within its list.")
     statuses: list[str] = key(
-        _list_of(_one_of("ANY_COMPLETED", "CANCELLED", "FAILED", "SKIPPED", "SUCCEEDED", "WARNING")),
+        _list_of(_one_of("ANY_COMPLETED", *TERMINAL)),
         "Statuses that cause the alert; a sensor's alert knows only FAILED.",
     )
     destinations: list[Destination] = key(_list_of(_model(Destination)), "Where it is sent.")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rehearse.language.parameter_tables import JOBS, MEANINGS
-from rehearse.language.words import did_you_mean
+from rehearse.language.words import closest, did_you_mean
 
 
 class Parameter(NamedTuple):  # as `Finding`: a dataclass costs a millisecond at the start of every command
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
     `code` is one of `problems.CODES`. `path` leads from the parameters to the value: () are the parameters themselves. A
     missing parameter's path ends in its name, as in the platform's errors, though nothing stands there. `on_key` says
     that the key is wrong, not the value. `offset` counts characters inside the value's text. `type` is the platform's
-    word, or None for that of the code; likewise `severity`.
+    word, or None for that of the code. `meant`: the parameter that was perhaps meant by an unknown one.
     """
 
     code: str
@@ -50,7 +50,7 @@ class Finding(NamedTuple):
     on_key: bool = False
     offset: int | None = None
     type: str | None = None
-    severity: str | None = None
+    meant: str | None = None
 
 
 def kind_of(value: Any) -> str:
@@ -151,10 +151,14 @@ _TYPES = {"text": "string_type", "bool": "bool_type", "int": "int_type", "number
           "dict": "dict_type"}  # fmt: skip
 _WORDS = {"bool": "true or false", "int": "a whole number", "number": "a number", "list": "a list",
           "dict": "a mapping"}  # fmt: skip
-_SYNONYMS = {"url": ("path",), "headers": ("custom_headers",), "sql": ("statement", "query"), "query": ("statement",),
-             "statement": ("query",), "env": ("environment_variables",), "script": ("code",)}  # fmt: skip
+_SYNONYMS = {  # what other tools call it -> what the job may
+    "url": ("path",), "headers": ("custom_headers",), "sql": ("statement", "query"), "query": ("statement",),
+    "statement": ("query",), "env": ("environment_variables",), "script": ("command", "code"),
+    "working_dir": ("project_dir",), "workdir": ("project_dir",), "message": ("text",), "channel": ("channel_name",),
+}  # fmt: skip
 _ELSEWHERE = {
     **dict.fromkeys(("retries", "retry_delay", "timeout"), "it belongs in the 'configuration' of the task"),
+    "requirements": "write build_command: pip install -r requirements.txt",
     **dict.fromkeys(("connection", "condition", "depends_on", "tags", "treat_failure_as_warning"),
                     "it belongs beside 'parameters', not in them"),
 }  # fmt: skip
@@ -181,9 +185,9 @@ def check_values(
 
 def _without_consequences(found: list[Finding]) -> Iterator[Finding]:
     """A parameter that is misspelt is not also missing."""
-    meant = {each.hint for each in found if each.code == "unknown-parameter"}
+    meant = {each.meant for each in found}
     for each in found:
-        if each.code != "missing-parameter" or not each.path or f"did you mean '{each.path[-1]}'?" not in meant:
+        if each.code != "missing-parameter" or not each.path or each.path[-1] not in meant:
             yield each
 
 
@@ -199,7 +203,8 @@ def _check_values(
     else:
         for name in strange:
             message = f"{owner} has no parameter '{_short(name)}'"
-            yield Finding("unknown-parameter", (name,), message, _instead_of(_short(name), known), on_key=True)
+            meant, hint = _instead_of(_short(name), known)
+            yield Finding("unknown-parameter", (name,), message, hint, on_key=True, meant=meant)
     for name, value in parameters.items():
         if name in known and value is not None:
             yield from _check_value(name, value, known[name])
@@ -213,13 +218,15 @@ def _missing(owner: str, name: str, why: str = "", hint: str | None = None) -> F
     return Finding("missing-parameter", (name,), message, hint, on_key=True)
 
 
-def _instead_of(name: str, known: Mapping[str, Parameter]) -> str:
-    for synonym in _SYNONYMS.get(name.lower(), ()):
-        if synonym in known:
-            return f"did you mean '{synonym}'?"
-    if name == "target" and "commands" in known:
-        return "write --target in the dbt commands"
-    return _ELSEWHERE.get(name) or did_you_mean(name, known) or f"its parameters are {', '.join(known)}"
+def _instead_of(name: str, known: Mapping[str, Parameter]) -> tuple[str | None, str]:
+    """The parameter that was perhaps meant, and what to say."""
+    meant = next((each for each in _SYNONYMS.get(name.lower(), ()) if each in known), None)
+    if meant is None and name == "target" and "commands" in known:
+        return None, "write --target in the dbt commands"
+    if meant is None and name in _ELSEWHERE:
+        return None, _ELSEWHERE[name]
+    meant = meant or closest(name, known)
+    return meant, f"did you mean '{meant}'?" if meant else f"its parameters are {', '.join(known)}"
 
 
 def _check_value(name: str, value: Any, parameter: Parameter) -> Iterator[Finding]:
@@ -378,7 +385,7 @@ def _command(text: str) -> Iterator[Finding]:
     program = text[first.start() : first.end()].strip("'\"")
     if re.fullmatch(r"python[\d.]+", program):
         message = f"the command starts with {program}, which may not be there"
-        yield wrong(message, "write python, and say python_version", first.start())._replace(severity="warning")
+        yield wrong(message, "write python, and say python_version", first.start())._replace(code="unusual-command")
     elif "${{" not in program and program not in _PROGRAMS:
         hint = "shell lines belong in build_command"
         yield wrong("the command must start with python, poetry or uv", hint, first.start())
@@ -394,8 +401,8 @@ def _dbt(job: str, parameters: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(text, str):
         return
 
-    def wrong(message: str, hint: str | None, offset: int, severity: str | None = None) -> Finding:
-        return Finding("command", ("commands",), message, hint, offset=offset, severity=severity)
+    def wrong(message: str, hint: str | None, offset: int, code: str = "command") -> Finding:
+        return Finding(code, ("commands",), message, hint, offset=offset)
 
     masked = _masked(text)
     if (at := _open_quote(masked)) >= 0:
@@ -409,13 +416,15 @@ def _dbt(job: str, parameters: Mapping[str, Any]) -> Iterator[Finding]:
         start = command.start() + len(command[0]) - len(command[0].lstrip())
         program = text[start : command.end()].split(None, 1)[0]
         if "${{" not in program and program != "dbt":
-            yield wrong("every command must start with dbt", "commands are separated by ';'", start)
+            yield wrong(
+                "every command must start with dbt", "write dbt before it; commands are separated by ';'", start
+            )
         line = line or _DBT_LINE.search(masked, start, command.end())
     if (at := masked.find("&&")) >= 0:
         yield wrong("commands are separated by ';', not by &&", "dbt would get the signs as arguments", at)
     if line:
         message = "a line break does not end a dbt command on the platform"
-        yield wrong(message, "put ';' before this command", line.end(), "warning")
+        yield wrong(message, "put ';' before this command", line.end(), "unusual-command")
 
 
 def _masked(text: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
 
 from rehearse.language.problems import Position
 
+_STRIDE = 512
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor or a tag before the value
-_BLANKS = re.compile(r"\s*")
-_ESCAPED_BREAK = re.compile(r"(?:\\\r?\n\s*)*")
+_BLANK = " \t\r\n\x85\u2028\u2029"  # what YAML folds and strips; a no-break space is text
+_BLANKS = re.compile(f"[{_BLANK}]*")
+_ESCAPED_BREAK = re.compile(r"(?:\\\r?\n[ \t]*)*")
 _ESCAPE = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)", re.DOTALL)
 
 
@@ -26,8 +29,8 @@ class Mark:
     end: int = 0
     style: str | None = None
     items: dict[str | int, Mark] | None = None
-    walked: tuple[int, int] = (0, -1)
-    """How far `source_index` came the last time, so that many problems in one long text cost one walk."""
+    walked: list[tuple[int, int]] = field(default_factory=list)
+    """Where `source_index` came by, every so many characters, so that many problems in a long text cost one walk."""
 
     def alias(self, place: Position) -> Mark:
         """The mark of an alias, which stands at another place; what is inside stands where the anchor is."""
@@ -45,28 +48,30 @@ def source_index(source: str, mark: Mark, value: str, offset: int) -> int:
     YAML folds lines, strips indentation and unescapes. Rather than doing all that again, both texts are walked side by
     side: a character that is not blank comes next in the source but for blanks, whatever the style.
     """
-    begun, at = mark.walked
-    if at < 0 or offset < begun:
-        begun, at = 0, _skip(_PROPERTIES, source, mark.start)
+    if not mark.walked:
+        at = _skip(_PROPERTIES, source, mark.start)
         if mark.style and mark.style in "'\"":
             at += 1
         elif mark.style:
             at = source.find("\n", at) + 1
+        mark.walked.append((0, at))
+    begun, at = mark.walked[bisect_right(mark.walked, (offset, len(source))) - 1]
     for n in range(begun, len(value)):
         char = value[n]
         if mark.style == '"':
             at = _skip(_ESCAPED_BREAK, source, at)
-        here = at if char.isspace() else _skip(_BLANKS, source, at)
+        here = at if char in _BLANK else _skip(_BLANKS, source, at)
         if mark.style == '"' and (escape := _ESCAPE.match(source, here)):
             at, step = here, len(escape[0])
-        elif char.isspace():
+        elif char in _BLANK:
             step = int(source[at] == char)  # else a folded line break: what follows it skips the blanks
         else:
             at, step = here, 1 + (mark.style == "'" and char == "'")  # written twice inside single quotes
         if n >= offset or at + step > mark.end:
-            mark.walked = (n, at)
             break
         at += step
+        if (n + 1) % _STRIDE == 0 and n + 1 > mark.walked[-1][0]:
+            mark.walked.append((n + 1, at))
     return min(at, max(mark.end - 1, mark.start))
 
 

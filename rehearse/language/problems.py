@@ -67,6 +67,7 @@ parameter-value      error   9.2  enum            A parameter that is not one of
 parameter-json       error   3.2  -               A parameter that must be text which holds JSON.
 command              error   9.4  -               Commands start with python, poetry or uv; dbt commands with dbt.
 build-command        error   9.4  -               `build_command` goes to a shell, so no expression may be in it.
+unusual-command      warning 9.4  -               A command in a form that the platform may refuse.
 unknown-schema       warning 9.3  -               The parameters of this job are not public: any are accepted.
 threshold            error   9.7  -               A threshold is an operator and a whole number, without an expression.
 matrix-keys          error   2.3  -               A matrix has exactly one key.
@@ -85,7 +86,7 @@ input-default        error   6.1  -               A default of another type than
 input-options        error   6.1  -               Options belong to string inputs, are unique, and hold the default.
 input-missing        error   6.2  -               A schedule does not give an input that is required and has no default.
 input-value          error   6.2  -               A trigger gives an input a value that is not of its type.
-trigger-input        warning 6.2  -               A sensor, webhook or event does not give a required input without a default.
+trigger-input        warning 6.2  -               A sensor or event does not give a required input without a default.
 cron                 error   8.1  -               A cron expression has six fields: minute hour day month weekday year.
 timezone             error   8.1  -               A time zone is an IANA name.
 exclude-date         error   8.1  -               Dates to exclude are written YYYY-MM-DD.
@@ -98,6 +99,7 @@ unknown-connection   warning 7.3  -               A connection that rehearse.tom
 unknown-variable     warning 7.1  -               No environment of rehearse.toml has this variable.
 local-alias          warning 8.4  -               The platform wants a pipeline's id; its file name is understood only here.
 trigger-cycle        error   8.4  -               Pipelines start each other in a circle.
+not-evaluated        warning 5.2  -               Text that looks like an expression, or stands where none is evaluated.
 raw-splice           warning 5.3  -               A value is spliced into SQL, Python or a shell line as it is, without quoting.
 output-not-kept      warning 9.1  -               An expression reads an output of a task that does not set `set_outputs: true`.
 racy-reference       warning 5.4  -               An expression reads a task that need not have ended before.
@@ -105,6 +107,7 @@ dead-condition       warning 4.3  -               A condition that is always tru
 unreachable          warning 4.3  -               A group or task that can never run.
 never-fires          warning 8.1  -               A schedule or sensor whose cron expression fits no date.
 unpinned-branch      warning 8.1  -               The code's branch is chosen at run time, or named in some tasks only.
+ignore-comment       warning 12.1 -               A comment `# rehearse: ignore[...]` that names no code of a warning.
 no-limit             warning 1.3  -               `max_active: 0` and `timeout: 0` are no limit.
 """
 
@@ -135,6 +138,8 @@ class Problem:
     msg: str = ""
     severity: str = "error"
     platform_loc: Loc = ()
+    meant: str | None = None
+    """The word that was perhaps meant, where the problem is one that does not exist."""
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""

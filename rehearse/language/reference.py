@@ -55,7 +55,7 @@ class Entry(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """`kind`: model, key, integration, job, sensor, function, variable or code. `section`: of the language reference."""
+    """`kind`: model, key, integration, job, parameter, sensor, function, variable or code."""
 
     name: str
     kind: str
@@ -89,15 +89,34 @@ def topics() -> Iterator[Topic]:
 
 def find(word: str) -> tuple[list[Topic], str | None]:
     """The topics of that name, whatever its case; or none, and the name that is nearest."""
-    folded = word.strip().lower().removesuffix("()")
+    folded = _fold(word.removesuffix("()"))
     known = list(topics())
-    found = [topic for topic in known if topic.name.lower() == folded]
-    found += [t for t in known if t.kind == "key" and t.name.partition(".")[2].lower() == folded]
-    if not found:
-        found = [t for t in known if t.kind == "job" and any(entry.name.lower() == folded for entry in t.entries)]
+    found = [topic for topic in known if _fold(topic.name) == folded]
+    found += [t for t in known if t.kind == "key" and _fold(t.name.partition(".")[2]) == folded]
+    found += _parameter(word.strip().lower())
     if not found and word.upper() in MISSPELT:
         found = [Topic(word.upper(), "job", "9.2", f"There is no such job: {MISSPELT[word.upper()]}.")]
-    return found, None if found else closest(folded, (topic.name for topic in known))
+    names = {name for topic in known for name in (topic.name, topic.name.rpartition(".")[2])}
+    return found, None if found else closest(word.strip(), sorted(names), 0.75)
+
+
+def _fold(name: str) -> str:
+    """Keys are found in camelCase, too."""
+    return name.strip().lower().replace("_", "")
+
+
+def _parameter(name: str) -> list[Topic]:
+    """A parameter by its name, with the jobs that have it; one entry for each meaning."""
+    meanings: dict[tuple[str, str], list[str]] = {}
+    for job, parameters in PARAMETERS.items():
+        if name in parameters:
+            meanings.setdefault((_kind(parameters[name]), parameters[name].description), []).append(job)
+    entries = tuple(Entry(name, kind, False, f"{text} In {_some(jobs)}.") for (kind, text), jobs in meanings.items())
+    return [Topic(name, "parameter", "9.3", "", entries)] if entries else []
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more jobs" if len(names) > most else "")
 
 
 def _models() -> Iterator[Topic]:

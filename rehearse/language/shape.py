@@ -12,23 +12,27 @@ from rehearse.language.document import Document
 from rehearse.language.model import Key, Kind, Model, Pipeline, TaskGroupModel, TaskModel, keys_of
 from rehearse.language.parameters import kind_of
 from rehearse.language.positions import Mark
-from rehearse.language.problems import Loc, Problem
-from rehearse.language.words import did_you_mean
+from rehearse.language.problems import MAX_PROBLEMS, Loc, Problem
+from rehearse.language.words import closest, did_you_mean
 
-MAX_PROBLEMS = 300  # of one file's shape: looking for what each key may have meant takes time
 _ELSEWHERE = {  # key at a wrong place -> what to do instead
     "matrix": "a matrix belongs on a task group",
     "tasks": "tasks belong into a task group under 'pipeline'",
-    "env": "variables belong into an environment, and are read as ENV.NAME",
+    "env": "variables of a process go into parameters.environment_variables; those of ENV into an environment",
     "secrets": "secrets belong into a connection",
     "connections": "connections are not defined in the YAML; rehearse.toml says what they mean here",
-    "description": "put notes under 'meta' of the pipeline",
+    "description": "put notes at the top of the pipeline: meta: {description: ...}",
     "configuration": "a configuration belongs on a task or on the pipeline",
     "connection": "a connection belongs on a task",
     "treat_failure_as_warning": "treat_failure_as_warning belongs on a task",
     "alerts": "alerts belong on a task, a sensor or the pipeline",
     "tags": "tags belong on tasks",
-    "enabled": "only 'webhook' can be enabled; pause a schedule on the platform",
+    "enabled": "a task or group has 'paused: true'; a schedule is paused on the platform",
+    **dict.fromkeys(("when", "if"), "write condition: ..."),
+    **dict.fromkeys(("allow_failure", "continue_on_error"), "write treat_failure_as_warning: true"),
+    "retry": "write configuration: {retries: 2}",
+    "job": "write integration_job: ...",
+    "set_outputs": "it belongs into the parameters of a task",
     "max_active_runs": "write configuration: {concurrency: {max_active: 1}}",
     "max_concurrent_tasks": "limit a matrix by max_parallel",
     "retries": "write configuration: {retries: 2}",
@@ -41,14 +45,12 @@ _ELSEWHERE = {  # key at a wrong place -> what to do instead
 _WANTED = {  # kind -> in our words, pydantic's type, and its message
     "text": ("text", "string_type", "Input should be a valid string"),
     "whole": ("a whole number", "int_type", "Input should be a valid integer"),
-    "limit": ("a whole number", "int_type", "Input should be a valid integer"),
     "flag": ("true or false", "bool_type", "Input should be a valid boolean"),
     "list": ("a list", "list_type", "Input should be a valid list"),
     "map": ("a mapping", "dict_type", "Input should be a valid dictionary"),
     "model": ("a mapping", "model_type", "Input should be a valid dictionary"),
-    "node": ("a mapping", "model_type", "Input should be a valid dictionary"),
 }
-_FOUND = {"bool": "true or false", "int": "a number", "number": "a number", "list": "a list", "dict": "a mapping"}
+_FOUND = {"bool": "true or false", "number": "a number", "list": "a list", "dict": "a mapping"}
 
 
 class _Enough(Exception):
@@ -117,14 +119,16 @@ class _Reader:
         keys = keys_of(model)
         self.spell(keys, value, mark, loc)
         before = len(self.problems)
-        meant = {self.unknown(name, keys, loc) for name in value if name not in keys}
+        meant = {self.unknown(name, keys, loc, value) for name in value if name not in keys}
         made = {}
         for name, key in keys.items():
             if name in value:
-                if value[name] is not None or key.required:
+                empty = value[name] is None or (key.kind.name == "map" and value[name] == [])  # [] as editors write it
+                if key.required or not empty:
                     made[name] = self.read(key.kind, value[name], _inside(mark, name), (*loc, name))
             elif key.required and name not in meant:  # a key that is misspelt is not also missing
-                self.add("missing", (*loc, name), f"'{name}' is required here", key=True, msg="Field required")
+                hint = f"write {name}: {key.kind.options[0]}" if len(key.kind.options) == 1 else key.text
+                self.add("missing", (*loc, name), f"'{name}' is required here", hint, key=True, msg="Field required")
         return model(**made) if len(self.problems) == before else None
 
     def spell(self, keys: dict[str, Key], value: dict[str, Any], mark: Mark | None, loc: Loc) -> None:
@@ -143,14 +147,23 @@ class _Reader:
                 if mark is not None and mark.items and camel in mark.items:
                     mark.items[name] = mark.items.pop(camel)
 
-    def unknown(self, name: str, keys: dict[str, Key], loc: Loc) -> str:
-        """Report an unknown key; the key that was perhaps meant, or an empty text."""
-        near = did_you_mean(name, keys)
-        hint = _ELSEWHERE.get(name) or near or f"known here: {', '.join(keys)}"
-        self.add(
-            "unknown-key", (*loc, name), f"unknown key '{name}'", hint, key=True, msg="Extra inputs are not permitted"
-        )
-        return hint.removeprefix("did you mean '").removesuffix("'?") if hint == near else ""
+    def unknown(self, name: str, keys: dict[str, Key], loc: Loc, value: dict[str, Any]) -> str | None:
+        """Report an unknown key. Gives the key that was perhaps meant."""
+        meant = closest(name, keys)
+        hint = _ELSEWHERE.get(name)
+        if hint is None and name.startswith("x-"):
+            hint = "put it under 'meta'"
+        elif hint is None and "max_parallel" in keys and "inputs" not in value and meant is None:
+            hint = f"write inputs: {{{name}: [...]}}"
+        if hint is not None:
+            meant = None
+        elif meant is not None:
+            hint = f"did you mean '{meant}'?"
+        else:
+            hint = f"known here: {', '.join(keys)}"
+        self.add("unknown-key", (*loc, name), f"unknown key '{name}'", hint, key=True, msg="Extra inputs are not permitted",
+                 meant=meant)  # fmt: skip
+        return meant
 
     def node(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Model | None:
         return self.model(_node_model(value), value, mark, loc)
@@ -201,8 +214,6 @@ class _Reader:
         return [self.read(kind.of, item, _inside(mark, n), (*loc, n)) for n, item in enumerate(value)]
 
     def map_of(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
-        if value == [] and not kind.least:  # as editors write a mapping that is empty
-            return {}
         if not isinstance(value, dict):
             self.wrong_type("map", value, loc)
             return None
@@ -272,7 +283,7 @@ def _type_hint(doc: Document, loc: Loc, wanted: str, value: Any) -> str | None:
     if wanted == "a whole number" and isinstance(value, str):
         if value.isdigit():
             return f"without quotes: {value}"
-        return "a number of seconds" if loc[-1] == "timeout" else None
+        return {"timeout": "a number of seconds", "retry_delay": "a number of minutes"}.get(str(loc[-1]))
     if wanted == "true or false" and isinstance(value, str) and value.lower() in ("true", "false"):
         return f"without quotes: {value.lower()}"
     return None

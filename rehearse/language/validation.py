@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from rehearse.errors import InvalidPipeline, UsageError
 from rehearse.language.document import Document, read_document
 from rehearse.language.model import Pipeline
-from rehearse.language.problems import MAX_PROBLEMS, Position, Problem
+from rehearse.language.positions import position_of_index
+from rehearse.language.problems import CODES, MAX_PROBLEMS, Loc, Position, Problem
 from rehearse.language.rules.alerts import check_alerts
-from rehearse.language.rules.graph import check_graph, circles
+from rehearse.language.rules.graph import MAX_CIRCLES, check_graph, circles
 from rehearse.language.rules.lint import lint
 from rehearse.language.rules.references import check_references
 from rehearse.language.rules.review import (
@@ -30,8 +32,10 @@ from rehearse.language.rules.review import (
 from rehearse.language.rules.tasks import check_tasks
 from rehearse.language.rules.triggers import check_triggers
 from rehearse.language.shape import check_shape
-from rehearse.language.words import closest
+from rehearse.language.words import closest, did_you_mean
 
+_COMMENT = re.compile(r"#\s*rehearse:\s*ignore\b[^\n]*")
+_TAG_LOST = re.compile(r"[ \t]+(#\w[^\n]*)")
 _IGNORE = re.compile(r"#\s*rehearse:\s*ignore\[([\w\s,-]+)\]")
 
 
@@ -63,6 +67,9 @@ def load_pipeline(path: Path, policy: Policy = Policy()) -> LoadedPipeline:
 
     Raises UsageError when there is no such file, InvalidPipeline with every problem otherwise.
     """
+    if path.is_dir():
+        first = next((str(p) for p in sorted(path.glob("*.y*ml"))), "a file in it")
+        raise UsageError(f"{path} is a folder", f"name one pipeline: {first}")
     if not path.is_file():
         near = [str(p) for p in sorted(path.parent.glob("*.y*ml"))] if path.parent.is_dir() else []
         close = closest(str(path), near, 0.5)
@@ -83,6 +90,7 @@ def check(doc: Document, policy: Policy = Policy()) -> tuple[Pipeline | None, li
         pipeline, found = check_shape(doc)
         problems += found
         problems += _apply_rules(Review(doc, policy.surroundings), problems)
+    problems += _comments(doc)
     return pipeline, _tidy(doc, problems, policy)
 
 
@@ -114,9 +122,9 @@ def check_files(
             doc = Document(str(path))
             doc.problems.append(doc.problem("unreadable", (), f"cannot be read: {e.strerror}"))
         checked.append((path, doc, check(doc, policy_of(path))[1]))
-    for doc, problem in _circles([doc for _, doc, _ in checked]):
+    for doc, problem in islice(_circles([doc for _, doc, _ in checked]), MAX_CIRCLES):
         next(found for _, other, found in checked if other is doc).append(problem)
-    return [(path, problems) for path, _, problems in checked]
+    return [(path, sorted(problems, key=lambda problem: problem.position)) for path, _, problems in checked]
 
 
 def _tidy(doc: Document, problems: Iterable[Problem], policy: Policy) -> list[Problem]:
@@ -142,7 +150,7 @@ def _tidy(doc: Document, problems: Iterable[Problem], policy: Policy) -> list[Pr
 
 def _is_explained(problem: Problem, errors: set[str]) -> bool:
     """Whether it only follows from an error at the same place."""
-    if problem.code in ("yaml-surprise", "expression-place") and problem.severity == "warning":
+    if problem.code in ("yaml-surprise", "not-evaluated"):
         return bool(errors)
     return "expression-place" in errors and problem.code != "expression-place"
 
@@ -161,19 +169,47 @@ def _ignored_here(doc: Document, lines: list[str], problem: Problem) -> set[str]
     return {code.strip() for code in found.split(",")}
 
 
-def _circles(documents: Sequence[Document]) -> Iterator[tuple[Document, Problem]]:
-    """Pipelines that start each other (check 15). Locally a pipeline is named by its file, without the ending.
+def _comments(doc: Document) -> Iterator[Problem]:
+    """Comments that mean to switch a warning off and name none; and a tag of the pipeline that YAML takes for a comment."""
+    for match in _COMMENT.finditer(doc.text) if "rehearse:" in doc.text else ():
+        named = _IGNORE.match(match[0])
+        codes = [code.strip() for code in named[1].split(",")] if named else [""]
+        for code in codes:
+            if code not in CODES or CODES[code].severity != "warning":
+                warnings = [name for name, known in CODES.items() if known.severity == "warning"]
+                hint = (
+                    did_you_mean(code, warnings)
+                    or "write # rehearse: ignore[raw-splice]; rehearse explain lists the codes"
+                )
+                message = f"this comment names no code of a warning{f': {code}' if code else ''}"
+                yield doc.problem("ignore-comment", (), message, hint,
+                                  position=position_of_index(doc.text, match.start()))  # fmt: skip
+    mark, found = doc.mark(("name",))
+    if found and not mark.style and (tag := _TAG_LOST.match(doc.text, mark.end)):
+        position = position_of_index(doc.text, tag.start(1))
+        message = f"'{tag[1]}' is a comment to YAML, and no tag of the pipeline"
+        yield doc.problem("yaml-surprise", ("name",), message, "quote the name", position=position)
 
-    `"*"` is no circle: the platform does not start a pipeline because of runs that it caused.
+
+def _circles(documents: Sequence[Document]) -> Iterator[tuple[Document, Problem]]:
+    """Pipelines that start each other (check 15), by events or by TRIGGER_PIPELINE tasks.
+
+    Locally a pipeline is named by its file, without the ending. `"*"` is no circle: the platform does not start a pipeline
+    because of runs that it caused.
     """
     by_alias = {Path(doc.file).stem: doc for doc in documents if doc.value is not None}
-    edges: dict[str, dict[str, int]] = {}
+    starts: dict[str, dict[str, tuple[Document, Loc]]] = {alias: {} for alias in by_alias}
     for alias, doc in by_alias.items():
-        events = enumerate(listing(mapping(doc.value).get("trigger_events")))
-        named = {text(mapping(event).get("pipeline_id")) or "": index for index, event in events}
-        edges[alias] = {name: index for name, index in named.items() if name in by_alias}
-    for circle in circles(edges):
-        doc = by_alias[circle[0]]
-        loc = ("trigger_events", edges[circle[0]][circle[1]], "pipeline_id")
-        message = f"these pipelines start each other without end: {' <- '.join(circle)}"
-        yield doc, doc.problem("trigger-cycle", loc, message, "remove one of the events")
+        for index, event in enumerate(listing(mapping(doc.value).get("trigger_events"))):
+            source = text(mapping(event).get("pipeline_id"))
+            if source in by_alias:
+                starts[source].setdefault(alias, (doc, ("trigger_events", index, "pipeline_id")))
+        for group in Review(doc, Surroundings()).groups.values():
+            for task in group.tasks.values():
+                target = text(task.parameters.get("pipeline_id")) if task.job == "TRIGGER_PIPELINE" else None
+                if target in by_alias:
+                    starts[alias].setdefault(target, (doc, (*task.loc, "parameters", "pipeline_id")))
+    for circle in circles(starts):
+        doc, loc = starts[circle[0]][circle[1]]
+        message = f"these pipelines start each other without end: {' -> '.join(circle)}"
+        yield doc, doc.problem("trigger-cycle", loc, message, "remove one of the starts")

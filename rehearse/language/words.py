@@ -21,3 +21,15 @@ def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     near = closest(word, known)
     return f"did you mean '{near}'?" if near is not None else None
+
+
+class Suggestions:
+    """`did_you_mean` for one file: after so many comparisons it has no more ideas, since a file may have any number."""
+
+    def __init__(self, comparisons: int = 20_000):
+        self._left = comparisons
+
+    def __call__(self, word: str, known: Iterable[str]) -> str | None:
+        names = list(known)
+        self._left -= len(names)
+        return did_you_mean(word, names) if self._left > 0 else None

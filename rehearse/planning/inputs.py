@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from rehearse.errors import ExpressionError, InputError
 from rehearse.language.evaluation import Scope, to_text
 from rehearse.language.model import Input
 from rehearse.language.templates import resolve
 from rehearse.language.words import did_you_mean
-from rehearse.planning.secrets import redact, secret_texts
+from rehearse.planning.secrets import MASK, SHORTEST, alike, redact, secret_texts
 
+T = TypeVar("T")
 Undeclared = Literal["refuse", "accept"]
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -46,7 +48,7 @@ def layer_inputs(declared: Mapping[str, Input], *sources: Source) -> dict[str, A
     """One mapping of given values out of several sources, of which a later one wins; null is "not set" and wins over none.
 
     Names count whatever their case, and are returned as declared.
-    Raises InputError for an expression that cannot be evaluated.
+    Raises InputError for an expression that cannot be evaluated, or gives a number that JSON does not have.
     """
     layered: dict[str, Any] = {}
     spelling = {name.lower(): name for name in declared}
@@ -55,6 +57,8 @@ def layer_inputs(declared: Mapping[str, Input], *sources: Source) -> dict[str, A
             name = spelling.setdefault(name.lower(), name)
             if source.scope is not None:
                 value = _evaluated(value, declared.get(name), source.scope, f"{source.name} sets input '{name}' to")
+                _refuse_not_finite(name, value)
+                value = plain(value)
             if value is not None or name not in layered:
                 layered[name] = value
     return layered
@@ -72,7 +76,8 @@ def resolve_inputs(
     Dates in defaults are those of `now`, so that the values are frozen. The result holds only JSON types. Undeclared names
     are refused, or kept as they are behind the declared ones, to be read as `inputs.<name>`.
 
-    Raises InputError when a required input is missing, a value misfits its type, or a default cannot be evaluated.
+    Raises InputError when a required input is missing, a value misfits its type or is a number that JSON does not have, or a
+    default cannot be evaluated. The error never quotes a secret.
     """
     if undeclared == "refuse":
         refuse_undeclared(declared, given)
@@ -83,7 +88,7 @@ def resolve_inputs(
     for name, spec in declared.items():
         _, value = supplied.pop(name.lower(), (name, None))
         if value is not None:
-            values[name] = _cast(name, spec.type, value)
+            values[name] = _cast(name, spec.type, value, scope)
             continue
         value = _default(name, spec, scope)
         if value is None and not spec.optional:
@@ -91,7 +96,10 @@ def resolve_inputs(
         values[name] = value
     if missing:
         _refuse_missing(missing)
-    return values | {name: plain(value) for name, value in supplied.values()}
+    for name, value in supplied.values():
+        _refuse_not_finite(name, value)
+        values[name] = plain(value)
+    return values
 
 
 def refuse_undeclared(declared: Mapping[str, Input], given: Mapping[str, Any]) -> None:
@@ -110,13 +118,13 @@ def hidden_inputs(
 
     That is so when their value holds one, or when their default gives something else once the secrets are hidden.
     """
-    secrets = {form for secret in secret_texts(env) for form in (secret, to_text([secret])[2:-2])}  # and JSON-escaped
-    real, shown = default_scope(env, now), default_scope(redact("", env), now)
+    secrets = _forms(secret_texts(env))
+    scope = default_scope(env, now)
     return tuple(
         name
         for name, value in values.items()
         if any(secret in to_text(value) for secret in secrets)
-        or (name in declared and _attempt(declared[name].default, real) != _attempt(declared[name].default, shown))
+        or (name in declared and _depends_on_secrets(declared[name].default, scope))
     )
 
 
@@ -125,13 +133,29 @@ def default_scope(env: Mapping[str, Any], now: datetime) -> Scope:
     return Scope(orchestra={"current_time": now, "pipeline_run_started_at": now}, env=env)
 
 
+def evaluate_openly(function: Callable[[Scope], T], scope: Scope, what: str) -> T:
+    """The result of a pure function of the variables. Raises InputError, which starts with `what` and quotes no secret."""
+    try:
+        return function(scope)
+    except ExpressionError as e:
+        # An error may quote the value it stumbled over; said aloud only when it is the same without the secrets.
+        try:
+            function(_without_secrets(scope))
+        except ExpressionError as shown:
+            if (str(shown), shown.hint) == (str(e), e.hint):
+                raise InputError(f"{what}, which cannot be evaluated: {e}", e.hint) from e
+        # Not `from e`: a traceback would quote it, too.
+        raise InputError(f"{what}, which cannot be evaluated: it uses a secret") from None
+
+
 def plain(value: Any) -> Any:
-    """The same value in JSON types only; a date or an id becomes text as in a template (section 5.3)."""
+    """The same value in JSON types only; a date, an id or a number like NaN becomes text as in a template (section 5.3)."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else to_text(value)
+    is_json = value is None or isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_json else to_text(value)
 
 
 def _default(name: str, spec: Input, scope: Scope) -> Any:
@@ -140,20 +164,18 @@ def _default(name: str, spec: Input, scope: Scope) -> Any:
         return None
     what = f"the default of input '{name}' is"
     value = _evaluated(spec.default, spec, scope, what)
-    return None if value is None else _cast(name, spec.type, value, " (from its default)")
+    return None if value is None else _cast(name, spec.type, value, scope, spec.default)
 
 
 def _evaluated(value: Any, spec: Input | None, scope: Scope, what: str) -> Any:
     """A value with its expressions evaluated; for an input of type string the result is rendered to text."""
-    try:
+    as_text = isinstance(value, str) and "${{" in value and spec is not None and spec.type == "string"
+
+    def result(scope: Scope) -> Any:
         found = resolve(value, scope)
-    except ExpressionError as e:
-        # An error may quote the value it stumbled over; said aloud only when it is the same without the secrets.
-        shown = replace(scope, env=redact("", scope.env), inputs=redact("", scope.inputs))
-        why = str(e) if _attempt(value, shown) == str(e) else "it uses a secret"
-        raise InputError(f"{what} {value!r}, which cannot be evaluated: {why}", e.hint) from e
-    is_expression = isinstance(value, str) and "${{" in value
-    return to_text(found) if is_expression and found is not None and spec and spec.type == "string" else plain(found)
+        return to_text(found) if as_text and found is not None else found
+
+    return evaluate_openly(result, scope, f"{what} {value!r}")
 
 
 def _attempt(default: Any, scope: Scope) -> Any:
@@ -163,14 +185,62 @@ def _attempt(default: Any, scope: Scope) -> Any:
         return str(e)
 
 
-def _cast(name: str, wanted: str, value: Any, origin: str = "") -> Any:
+def _depends_on_secrets(default: Any, scope: Scope) -> bool:
+    return not alike(_attempt(default, _without_secrets(scope)), _attempt(default, scope))
+
+
+def _without_secrets(scope: Scope) -> Scope:
+    hidden = dict.fromkeys(scope.secrets, MASK)
+    return replace(scope, env=redact("", scope.env), inputs=redact("", scope.inputs), secrets=hidden)
+
+
+def _cast(name: str, wanted: str, value: Any, scope: Scope, default: Any = None) -> Any:
+    """The value in its type. `default`: what it was evaluated from, None for a given one."""
+    _refuse_not_finite(name, value)
     value = plain(value)
     cast = _from_text(wanted, value) if isinstance(value, str) and wanted != "string" else value
     is_bool = isinstance(cast, bool)
     if not isinstance(cast, _TYPES[wanted]) or (is_bool and wanted != "boolean"):
+        if _is_secret([value, cast], scope.env) or _depends_on_secrets(default, scope):
+            raise InputError(f"the input '{name}' must be a {wanted}; its value comes from a secret", _WRITE[wanted])
+        origin = "" if default is None else " (from its default)"
         shown = f"{redact(name, value)!r:.80}"
         raise InputError(f"the input '{name}' must be a {wanted}, not {shown}{origin}", _WRITE[wanted])
+    _refuse_not_finite(name, cast)
     return cast
+
+
+def _is_secret(value: Any, env: Mapping[str, Any]) -> bool:
+    """Whether a value is that of a secret variable, however short, or holds a longer one."""
+    secrets = set(secret_texts(env, shortest=1))
+    if any(str(leaf).strip() in secrets for leaf in _leaves(value)):
+        return True
+    text = to_text(value)
+    return any(form in text for form in _forms(secret for secret in secrets if len(secret) >= SHORTEST))
+
+
+def _forms(secrets: Iterable[str]) -> set[str]:
+    """Secrets as they are, and as they stand in a JSON text."""
+    return {form for secret in secrets for form in (secret, to_text([secret])[2:-2])}
+
+
+def _refuse_not_finite(name: str, value: Any) -> None:
+    if any(isinstance(leaf, float) and not math.isfinite(leaf) for leaf in _leaves(value)):
+        raise InputError(f"the input '{name}' is or holds nan or infinity, and JSON has no such number",
+                         "give a finite number, or leave it out")  # fmt: skip
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Keys and values however deep, as far as they are no list or dict."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Mapping):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        else:
+            yield item
 
 
 def _from_text(wanted: str, text: str) -> Any:

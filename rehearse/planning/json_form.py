@@ -8,14 +8,14 @@ from typing import Any
 
 from rehearse.planning.inputs import plain
 from rehearse.planning.matrix import item_keys
-from rehearse.planning.outlook import foreseen_skips
+from rehearse.planning.outlook import foresee
 from rehearse.planning.plan import SCHEMA_VERSION, Plan, PlannedGroup, PlannedMatrix, PlannedTask
 from rehearse.planning.preview import Preview
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """JSON types only, secrets masked, all in the order of the file. `schema_version` counts incompatible changes."""
-    skips = foreseen_skips(plan)
+    outlook = foresee(plan)
     return {
         "schema_version": SCHEMA_VERSION,
         "pipeline": plan.alias,
@@ -27,10 +27,10 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "inputs": plain(plan.shown_inputs),
         "max_active": plan.max_active,
         "alerts": len(plan.alerts),
-        "task_runs": plan.task_runs,
-        "simulated": [task.id for task in plan.simulated],
-        "cannot_run_here": [task.id for task in plan.not_here],
-        "groups": [_group(group, plan.previews(group), skips) for group in plan.groups],
+        "task_runs": outlook.task_runs,
+        "simulated": [task.id for task in outlook.simulated],
+        "cannot_run_here": [task.id for task in outlook.not_here],
+        "groups": [_group(group, plan.previews(group), outlook.skips) for group in plan.groups],
     }
 
 
@@ -49,7 +49,7 @@ def _group(group: PlannedGroup, previews: Mapping[str, list[Preview]], skips: Ma
 def _matrix(matrix: PlannedMatrix) -> dict[str, Any]:
     return {
         "key": matrix.key,
-        "source": plain(matrix.source),
+        "source": plain(matrix.shown_source),
         "items": None if matrix.shown is None else plain(matrix.shown),
         "keys": None if matrix.shown is None else item_keys(matrix.shown),
         "waits_for": list(matrix.waits_for),

@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
-from rehearse.planning.plan import AT_RUN_TIME, SIMULATED, Plan, PlannedGroup, PlannedTask
+from rehearse.planning.plan import AT_RUN_TIME, NOT_HERE, SIMULATED, Plan, PlannedGroup, PlannedTask
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What comes of the tasks of a run. Those in `skips` are not counted elsewhere.
+
+    `skips`: as `foreseen_skips` gives them. `simulated`: what the run, for all or some items, will only pretend to do.
+    `not_here`: what will fail for all or some items because this machine cannot do it. `task_runs`: how many task runs the
+    selected tasks come to; None when only the run can tell.
+    """
+
+    skips: dict[str, str]
+    simulated: tuple[PlannedTask, ...]
+    not_here: tuple[PlannedTask, ...]
+    task_runs: int | None
+
+
+def foresee(plan: Plan) -> Outlook:
+    skips = foreseen_skips(plan)
+    tasks = [task for task in plan.tasks if task.is_executed and task.id not in skips]
+    simulated, not_here = (
+        tuple(task for task in tasks if not set(task.runs).isdisjoint(words)) for words in (SIMULATED, NOT_HERE)
+    )
+    counts = [
+        group.iterations for group in plan.groups for task in group.tasks if task.selected and task.id not in skips
+    ]
+    known = [count for count in counts if count is not None]
+    return Outlook(skips, simulated, not_here, sum(known) if len(known) == len(counts) else None)
 
 
 def foreseen_skips(plan: Plan) -> dict[str, str]:
@@ -32,8 +61,9 @@ def _reason(
 ) -> str | None:
     left_out = upstream and not any(task.selected for task in upstream)
     if node.condition is not None and not left_out:  # replaces the rule that everything upstream must have gone well
-        what = "group" if isinstance(node, PlannedGroup) else "task"
-        return f"the condition of its {what} is false" if plan.decided(node.condition) is False else None
+        of_group = isinstance(node, PlannedGroup) and not node.is_standalone
+        what = "the condition of its group" if of_group else "its condition"
+        return f"{what} is false" if plan.decided(node.condition) is False else None
     return next((f"'{task.id}' is skipped" for task in upstream if task.id in skips), None)
 
 

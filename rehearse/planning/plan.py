@@ -14,7 +14,7 @@ from rehearse.language.evaluation import Scope, to_text
 from rehearse.language.model import Alert, Configuration, Matrix, Pipeline, TaskGroupModel, TaskModel
 from rehearse.language.templates import Template, parse_template, render_template, resolve
 from rehearse.language.validation import LoadedPipeline
-from rehearse.planning.inputs import Undeclared, default_scope, hidden_inputs, resolve_inputs
+from rehearse.planning.inputs import Undeclared, default_scope, evaluate_openly, hidden_inputs, resolve_inputs
 from rehearse.planning.matrix import item_keys, matrix_items
 from rehearse.planning.preview import Preview, Scopes, compute, decided, is_known, preview, waits_for
 from rehearse.planning.secrets import MASK, redact
@@ -89,6 +89,11 @@ class PlannedMatrix:
     waits_for: tuple[str, ...] = ()
     problem: str | None = None
 
+    @property
+    def shown_source(self) -> Any:
+        """What the list is made of, as it may be shown."""
+        return redact("", self.source)
+
     def iterations(self, scopes: Scopes, most: int | None = None) -> Iterator[tuple[str | None, Scopes]]:
         """(key, variables) of the first `most` iterations; (None, the same variables) when there is no list."""
         if self.items is None or self.shown is None:
@@ -116,6 +121,11 @@ class PlannedGroup:
             return 1
         return None if self.matrix.items is None else len(self.matrix.items)
 
+    @property
+    def is_standalone(self) -> bool:
+        """Whether it stands for a single task outside of groups, and carries its dependencies and condition."""
+        return [task.id for task in self.tasks] == [self.id]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -141,23 +151,6 @@ class Plan:
     @property
     def tasks(self) -> list[PlannedTask]:
         return [task for group in self.groups for task in group.tasks]
-
-    @property
-    def simulated(self) -> list[PlannedTask]:
-        """The tasks that this run, for all or some items, will only pretend to do."""
-        return [task for task in self.tasks if task.is_executed and not set(task.runs).isdisjoint(SIMULATED)]
-
-    @property
-    def not_here(self) -> list[PlannedTask]:
-        """The tasks of this run that, for all or some items, will fail because this machine cannot do them."""
-        return [task for task in self.tasks if task.is_executed and not set(task.runs).isdisjoint(NOT_HERE)]
-
-    @property
-    def task_runs(self) -> int | None:
-        """How many task runs the selected tasks come to; None when only the run can tell."""
-        counts = [group.iterations for group in self.groups for task in group.tasks if task.selected]
-        known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) else None
 
     @property
     def shown_inputs(self) -> dict[str, Any]:
@@ -235,12 +228,20 @@ class _Builder:
         if not is_known(source, self._scopes.real):
             read = sorted(waits_for(source) & self._spelling.keys())
             return replace(planned, waits_for=tuple(self._spelling[name] for name in read))
-        found = compute(lambda scope: tuple(matrix_items(resolve(source, scope))), self._scopes)
+        found = compute(lambda scope: self._items(source, scope), self._scopes)
         if found.value is None:
             return replace(planned, problem=found.problem)
         # Of a list that is hidden as a whole the length may be seen: that many tasks will run.
         alike = isinstance(found.shown, tuple) and len(found.shown) == len(found.value)
         return replace(planned, items=found.value, shown=found.shown if alike else (MASK,) * len(found.value))
+
+    def _items(self, source: Any, scope: Scope) -> tuple[Any, ...]:
+        value = resolve(source, scope)
+        if scope is self._scopes.real:
+            return tuple(matrix_items(value))
+        return tuple(
+            redact("", matrix_items(redact("", value)))
+        )  # literal dicts, too, may have keys that tell of a secret
 
     def _task(
         self, task_id: str, group_id: str, node: TaskGroupModel, task: TaskModel, matrix: PlannedMatrix | None
@@ -286,10 +287,9 @@ def _max_active(pipeline: Pipeline, scope: Scope) -> int | None:
     written = configuration.concurrency.max_active if configuration and configuration.concurrency else None
     if written is None:
         return None
-    try:
-        text = to_text(resolve(written, scope))
-    except ExpressionError as e:
-        raise InputError(f"concurrency.max_active is '{written}', which cannot be evaluated: {e}", e.hint) from e
+    text = evaluate_openly(
+        lambda scope: to_text(resolve(written, scope)), scope, f"concurrency.max_active is '{written}'"
+    )
     if not (text.isascii() and text.isdecimal()):
         raise InputError(f"concurrency.max_active is '{written}', which gives no whole number",
                          "correct that variable of the environment")  # fmt: skip

@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax, templates
 from rehearse.language.evaluation import Scope, evaluate, to_text, truthy
+from rehearse.language.rules.references import group_named, key_text, task_named
 from rehearse.language.templates import render_template
 from rehearse.planning.inputs import plain
-from rehearse.planning.secrets import MASK, holds_mask
+from rehearse.planning.secrets import MASK, alike, holds_mask
 
 T = TypeVar("T")
 _STARTED_AT = "pipeline_run_started_at"  # frozen with the inputs; the rest of `orchestra` is known only in a run
@@ -74,7 +75,7 @@ def compute(function: Callable[[Scope], T], scopes: Scopes) -> Result[T]:
         value = function(scopes.real)
     except (ExpressionError, ValueError):
         return Result(problem=why)
-    return Result(value, shown if shown == value or holds_mask(shown) else MASK)
+    return Result(value, shown if alike(shown, value) or holds_mask(shown) else MASK)
 
 
 def preview(item: str | None, name: str, connection: str | None, parameters: dict[str, Any], scopes: Scopes) -> Preview:
@@ -125,20 +126,9 @@ def expressions_in(value: Any) -> Iterator[syntax.Node]:
 
 def waits_for(value: Any) -> frozenset[str]:
     """The ids of the tasks and groups, in lower case, whose results the expressions inside a value read."""
-    found: set[str] = set()
-    for node in (below for expression in expressions_in(value) for below in syntax.walk(expression)):
-        if isinstance(node, syntax.Attribute) and _holds_runs(node.target):
-            found.add(node.name.lower())
-        elif isinstance(node, syntax.Subscript) and isinstance(node.key, syntax.Literal) and _holds_runs(node.target):
-            found.add(str(node.key.value).lower())
-    return frozenset(found)
-
-
-def _holds_runs(node: syntax.Node) -> bool:
-    """`tasks`, `task_groups`, or `orchestra.pipeline_run_tasks`."""
-    if isinstance(node, syntax.Name):
-        return node.name in ("tasks", "task_groups")
-    return isinstance(node, syntax.Attribute) and node.name.lower() == "pipeline_run_tasks"
+    nodes = (below for expression in expressions_in(value) for below in syntax.walk(expression))
+    named = (task_named(node) or group_named(node) for node in nodes)
+    return frozenset(key_text(key).lower() for key in named if key is not None)
 
 
 def _roots(node: syntax.Node) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A plan for people: lines in a tree, with the styles that rich knows. What a file holds cannot steer the terminal."""
+"""A plan for people: lines in a tree, with the styles that rich knows. Whoever prints it makes the text printable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rehearse.planning.matrix import item_keys
-from rehearse.planning.outlook import foreseen_skips, here
+from rehearse.planning.outlook import foresee, foreseen_skips, here
 from rehearse.planning.plan import Plan, PlannedGroup, PlannedMatrix, PlannedTask
 from rehearse.planning.preview import Preview, bare
 
@@ -44,11 +44,12 @@ def summary(plan: Plan) -> list[Span]:
     """The lines under the tree: how much there is, and by name what will not be done for real."""
     chosen, total = sum(task.selected for task in plan.tasks), len(plan.tasks)
     count = _count(total, "task") if chosen == total else f"{chosen} of {_count(total, 'task')}"
-    if plan.task_runs is None:
+    outlook = foresee(plan)
+    if outlook.task_runs is None:
         count += "; how many task runs that is, only the run can tell"
-    elif plan.task_runs != chosen:
-        count += f"; {_count(plan.task_runs, 'task run')}"
-    simulated, missing = ([_line(task.id) for task in tasks] for tasks in (plan.simulated, plan.not_here))
+    elif outlook.task_runs != chosen:
+        count += f"; {_count(outlook.task_runs, 'task run')}"
+    simulated, missing = ([_line(task.id) for task in tasks] for tasks in (outlook.simulated, outlook.not_here))
     facts = [f"simulated: {', '.join(simulated)}"] if simulated else []
     facts += [f"cannot run here: {', '.join(missing)}"] if missing else []
     return [(count, "dim"), *([("; ".join(facts), "yellow")] if facts else [])]
@@ -127,7 +128,9 @@ def _matrix(matrix: PlannedMatrix) -> Span:
     rules += ["one after another"] if matrix.sequential else []
     rules += ["going on after a failure"] if matrix.continue_on_error else []
     if matrix.shown is None:
-        source = f"out of {', '.join(map(_line, matrix.waits_for))}" if matrix.waits_for else _value(matrix.source)
+        source = (
+            f"out of {', '.join(map(_line, matrix.waits_for))}" if matrix.waits_for else _value(matrix.shown_source)
+        )
         return f"{each} ({', '.join(['known at run time', *rules])}): {source}", "dim"
     keys = item_keys(matrix.shown)
     return (
@@ -181,7 +184,7 @@ def _value(value: Any) -> str:
 
 
 def _line(text: str, cut: bool = False) -> str:
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text.expandtabs(4))
+    text = " ".join(text.expandtabs(4).splitlines())
     return f"{text[: WIDTH - 3]}..." if cut and len(text) > WIDTH else text
 
 

@@ -226,6 +226,62 @@ def test_mistakes(plan: Plan, flags: list[str], said: str, hint: str) -> None:
     assert said in done.err and hint in done.err
 
 
+def test_a_secret_of_the_wrong_type_is_not_printed(plan: Plan, folder: Path) -> None:
+    (folder / "rehearse.toml").write_text(BINDINGS + '[environments.other]\nAPI_TOKEN = "hunter2hunter2"\n')
+    declared = "  n: {type: number, default: '${{ ENV.API_TOKEN }}'}\n"
+    (folder / "nightly.yml").write_text(PIPELINE.replace("inputs:\n", f"inputs:\n{declared}", 1))
+    for flags in ([], ["-i", "n=hunter2hunter2"]):
+        done = plan("--env", "other", *flags)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("error: the input 'n' must be a number; its value comes from a secret\n")
+    limit = "configuration: {concurrency: {max_active: '${{ int(ENV.API_TOKEN) }}'}}\n"
+    (folder / "nightly.yml").write_text(PIPELINE.replace("inputs:\n", f"{limit}inputs:\n", 1))
+    done = plan("--env", "other")
+    assert done.code == 2 and "it uses a secret" in done.err and "hunter2" not in done.err
+
+
+def test_numbers_that_json_does_not_have(plan: Plan, folder: Path) -> None:
+    (folder / "rehearse.toml").write_text(BINDINGS.replace("[environments.laptop]", "[environments.laptop]\nX = nan"))
+    declared = "  n: {type: dict, default: {a: .nan}}\n  m: {type: string, default: '${{ ENV.X }}'}\n"
+    text = PIPELINE.replace("inputs:\n", f"inputs:\n{declared}", 1).replace("table: [a, b]", "table: [.nan, .inf]")
+    (folder / "nightly.yml").write_text(text)
+    for flags in ([], ["-i", 'n={"a": 1e999}']):
+        done = plan("--json", *flags)
+        assert (done.code, done.out) == (2, "") and "JSON has no such number" in done.err
+    done = plan("--json", "-i", 'n={"a": 1}')
+    assert done.code == 0, done.err
+    content = json.loads(done.out, parse_constant=lambda constant: pytest.fail(constant))
+    assert (content["env"]["X"], content["inputs"]["m"]) == ("nan", "nan")
+
+
+def test_what_a_file_holds_cannot_steer_the_terminal(
+    plan: Plan, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steers(text: str) -> bool:
+        return any(not char.isprintable() and char != "\n" for char in text)
+
+    text = PIPELINE.replace("  extract:", '  "ex\\e[31m":').replace("[extract]", '["ex\\e[31m"]')
+    text = text.replace("      build:", '      "t\\e]0;x\\a":').replace("name: Nightly", 'name: "N\\e[2J\\u202e"')
+    text = text.replace("table: [a, b]", 'table: ["a\\e[1m", b]').replace("Build", '"B\\e[3m"')
+    (folder / "nightly.yml").write_text(text)
+    for flags in ([], ["-v"], ["--format", "mermaid"], ["--json"], ["--task", "nope\x1b[1m"], ["-i", "size=\x1b[1m"]):
+        done = plan(*flags)
+        assert not steers(done.out + done.err), flags
+        assert done.code == (2 if "--task" in flags else 0), done.err
+    limit = 'configuration: {concurrency: {max_active: "${{ ENV.CONNECTION }}\\e[31m"}}\n'
+    (folder / "nightly.yml").write_text(text.replace("inputs:\n", f"{limit}inputs:\n", 1))
+    done = plan()
+    assert done.code == 2 and "max_active" in done.err and not steers(done.err)
+    broken = folder / "bro\x1b[31mken.yml"
+    broken.write_text(text + '"extra\\e[31m": 1\n')
+    for verb in (["plan"], ["validate"], ["validate", "--format", "github"], ["validate", "--json"]):
+        monkeypatch.setattr(sys, "argv", ["rehearse", verb[0], broken.name, *verb[1:]])
+        with pytest.raises(SystemExit):
+            main()
+        out = "".join(capsys.readouterr())
+        assert "extra" in out and not steers(out), verb
+
+
 def test_as_a_command(bin_dir: Path, folder: Path) -> None:
     done = subprocess.run(
         [bin_dir / "rehearse", "plan", "nightly.yml", "--json"], capture_output=True, text=True, timeout=60

@@ -55,8 +55,8 @@ def test_a_syntax_error_names_file_line_column_and_a_suggestion(bin_dir: Path, r
     done = call(bin_dir, tmp_path, "validate", ".")
     line = text.splitlines().index("  ingest") + 2
     assert done.returncode == 2
-    assert re.search(rf"^broken\.yml:{line}:\d+: error: ", done.stderr, re.MULTILINE)
-    assert f"is a ':' missing after 'ingest' on line {line - 1}?" in done.stderr
+    assert re.search(rf"^broken\.yml:{line}:\d+: error: ", done.stdout, re.MULTILINE)
+    assert f"is a ':' missing after 'ingest' on line {line - 1}?" in done.stdout
     assert done.stderr.endswith("2 files: 1 error, 0 warnings\n")
 
 
@@ -123,15 +123,20 @@ def test_files_folders_and_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert files() == files("orchestra") == files("orchestra", "orchestra/a.yml") == everything
     assert files("orchestra/*.yml") == ["orchestra/a.yml"]
     assert files("orchestra/**/*.y*ml") == ["orchestra/a.yml", "orchestra/deep/b.yaml"]
-    for nothing in ("nowhere", "*.yml"):
-        with pytest.raises(UsageError, match="there is no pipeline at"):
+    Path("empty").mkdir()
+    for nothing, why in {
+        "*.yml": "no pipeline at",
+        "empty": "no pipeline at",
+        "orchestra/b.yml": "does not exist",
+    }.items():
+        with pytest.raises(UsageError, match=why):
             files(nothing)
 
 
 def test_what_a_file_holds_does_not_steer_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("p.yml").write_text(WARNS.replace("integration: PYTHON", 'integration: "\\e]0;owned\\a\\u202e"'))
-    shown = invoke("validate", "p.yml").stderr
+    shown = invoke("validate", "p.yml").output
     assert "\x1b" not in shown and "\a" not in shown and "\u202e" not in shown
 
 
@@ -213,6 +218,8 @@ def test_explain(topic: str, said: str) -> None:
 def test_explain_lists_its_topics_and_suggests() -> None:
     listed = invoke("explain").stdout
     assert all(word in listed for word in ("DBT_CORE_EXECUTE", "format_date", "raw-splice", "SFTP_FILE", "matrix"))
+    with pytest.raises(UsageError, match="two formats"):
+        invoke("validate", "--json", "--format", "github")
     with pytest.raises(UsageError) as caught:
         invoke("explain", "DBT_CORE_EXECUT")
     assert caught.value.hint == "did you mean 'DBT_CORE_EXECUTE'?"

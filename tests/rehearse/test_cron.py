@@ -189,7 +189,7 @@ WORDS = [
 NEARLY = st.lists(st.sampled_from(WORDS), max_size=8)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(st.text() | LIKELY | NEARLY.map(" ".join))
 @example("9" * 5000)
 @example("*/" + "9" * 5000 + " 0 * * ? *")
@@ -304,7 +304,7 @@ CRONS = st.tuples(MINUTES, HOURS, DAYS, st.sampled_from(["*", "*", "3/7", "2,4,1
 )
 
 
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 @given(CRONS, st.sampled_from(WINDOWS), st.integers(0, 3 * 24 * 3600), st.sets(st.integers(0, 3), max_size=2))
 @example("0/15 * ? * * *", WINDOWS[3], 25 * 3600 + 1800, set())
 @example("* * * * ? *", WINDOWS[5], 24 * 3600 + 1800, set())
@@ -330,7 +330,7 @@ def test_agrees_with_a_walk_over_every_minute(
         assert preceding and (preceding.astimezone(UTC) == earlier[-1] if earlier else preceding <= start)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     CRONS,
     st.datetimes(datetime(1960, 1, 1), datetime(2210, 1, 1), timezones=st.sampled_from([UTC, BERLIN, LORD_HOWE])),
@@ -486,7 +486,7 @@ FEW = st.tuples(FEW_MINUTES, FEW_HOURS, DAYS).map(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     FEW | st.sampled_from(["0/10 1-4 ? * * *", "0/30 * ? * SUN *"]),
     st.integers(0, 366 * 24 * 60),

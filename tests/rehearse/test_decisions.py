@@ -277,7 +277,7 @@ def graphs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(graphs(), st.randoms(use_true_random=False), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_every_run_ends_and_keeps_the_rules(nodes: dict[str, Any], random: Any, cancel: bool) -> None:
     m = machine(nodes)
     started: set[tuple[str, int]] = set()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rehearse.language import evaluation, expressions, syntax
 from rehearse.language.evaluation import Scope, TaskVariable, evaluate, to_text, truthy
 from rehearse.language.expressions import parse
+from rehearse.language.statuses import STATUSES
 from rehearse.language.syntax import unparse, walk
 from rehearse.language.templates import parse_condition, parse_template, render_template
 
@@ -58,7 +59,7 @@ def _branches(children: st.SearchStrategy[syntax.Node]) -> st.SearchStrategy[syn
 trees = st.recursive(_literals | _roots | _groups | _quantified, _branches, max_leaves=10)
 _odd = st.one_of(
     st.none(), st.booleans(), st.integers(), st.builds(lambda: 10**5000), st.floats(), st.text(max_size=5), st.sampled_from(KEYS),
-    st.sampled_from([*evaluation.STATUSES, "COMPLETED", "2024-02-29", "${{ inputs.a }}", "Europe/Paris", "%Y"]),
+    st.sampled_from([*STATUSES, "COMPLETED", "2024-02-29", "${{ inputs.a }}", "Europe/Paris", "%Y"]),
     st.datetimes(), st.datetimes(timezones=st.just(UTC)), st.dates(), st.uuids(), st.binary(max_size=3), st.decimals(),
 )  # fmt: skip
 values = st.recursive(
@@ -69,13 +70,13 @@ values = st.recursive(
     max_leaves=6,
 )
 _variables = st.dictionaries(st.sampled_from(KEYS), values, max_size=4)
-_runs = st.builds(TaskVariable, st.sampled_from(evaluation.STATUSES), st.none() | st.just(ID), _variables, _variables)
+_runs = st.builds(TaskVariable, st.sampled_from(STATUSES), st.none() | st.just(ID), _variables, _variables)
 scopes = st.builds(
     Scope, _variables, st.dictionaries(st.sampled_from(KEYS), _runs, max_size=3),
     st.dictionaries(st.sampled_from(KEYS), st.lists(_runs, max_size=3), max_size=3), _variables, _variables, _variables,
     st.none() | _variables, st.none() | _variables, st.booleans(),
 )  # fmt: skip
-_slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+_slow = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @_slow

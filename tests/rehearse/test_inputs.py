@@ -142,6 +142,66 @@ def test_a_secret_of_the_wrong_type_is_not_repeated() -> None:
     assert str(caught.value) == "the input 'api_token' must be a number, not '********'"
 
 
+_SECRETS = {
+    "API_TOKEN": "hunter2hunter2",
+    "PIN_KEY": 1234,
+    "SHORT_PASSWORD": "pw",
+    "DB": "postgres://u:s3cret-s3cret@h/d",
+}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "default", "value"),
+    [
+        ("number", "${{ ENV.API_TOKEN }}", None),
+        ("number", "x${{ ENV.API_TOKEN }}", None),
+        ("list", "${{ len(ENV.API_TOKEN) }}", None),
+        ("number", None, "hunter2hunter2"),
+        ("number", 5, " hunter2hunter2 "),
+        ("number", None, "Bearer hunter2hunter2"),
+        ("number", None, "pw"),
+        ("number", None, '["pw"]'),
+        ("list", None, {"pw": 1}),
+        ("boolean", None, 1234),
+        ("number", None, "s3cret-s3cret"),
+    ],
+)
+def test_a_value_that_comes_from_a_secret_is_not_quoted(wanted: Any, default: Any, value: Any) -> None:
+    spec = Input(type=wanted, default=default)
+    with pytest.raises(InputError) as caught:
+        resolve_inputs({"n": spec}, {} if value is None else {"n": value}, _SECRETS, NOW)
+    assert str(caught.value) == f"the input 'n' must be a {wanted}; its value comes from a secret"
+
+
+def test_a_value_that_comes_from_no_secret_is_quoted() -> None:
+    with pytest.raises(InputError, match=r"must be a number, not 'hunter' \(from its default\)"):
+        resolve_inputs({"n": Input(type="number", default="${{ ENV.WHO }}")}, {}, _SECRETS | {"WHO": "hunter"}, NOW)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), [1, {"a": float("inf")}], "1e999", "[1e999]"])
+def test_numbers_that_json_does_not_have_are_refused(value: Any) -> None:
+    wanted: Any = "list" if "[" in str(value) else "number"
+    declared = {"n": Input(type=wanted)}
+    said = "'n' is or holds nan or infinity, and JSON has no such number"
+    with pytest.raises(InputError, match=said):
+        resolve_inputs(declared, {"n": value}, ENV, NOW)
+    with pytest.raises(InputError, match=said):
+        resolve_inputs({"n": Input(type=wanted, default=value)}, {}, ENV, NOW)
+    source = Source("the sensor 's'", {"n": "${{ env.X }}"}, Scope(env={"X": value}))
+    with pytest.raises(InputError, match=said):
+        resolve_inputs(declared, layer_inputs(declared, source), ENV, NOW)
+    if not isinstance(value, str):  # text of an undeclared input stays text
+        with pytest.raises(InputError, match=said):
+            resolve_inputs({}, {"n": value}, ENV, NOW, "accept")
+
+
+def test_nan_in_the_environment_is_no_secret() -> None:
+    declared = {"n": Input(type="string", default="${{ ENV.X }}")}
+    env = {"X": float("nan"), "API_TOKEN": "hunter2hunter2"}
+    values = resolve_inputs(declared, {}, env, NOW)
+    assert values == {"n": "nan"} and hidden_inputs(declared, values, env, NOW) == ()
+
+
 def test_inputs_whose_value_came_out_of_a_secret_are_known() -> None:
     declared = {
         "plain": Input(type="string", default="${{ env.REGION }}"),

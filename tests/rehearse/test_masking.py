@@ -54,9 +54,14 @@ def test_which_values_are_secret() -> None:
             "HOST": "db.example.com",
             "URL": "postgresql://u:hidden-pw@h/db",
             "API_KEY": "short",
+            "GITHUB_PAT": "ghp_1234",
+            "PATH": "/usr/local/bin",
+            "HOOK": "https://hooks.slack.com/services/T0/B0/x",
         }
     )
-    assert found == ["hidden-pw", "longenough", "postgresql://u:hidden-pw@h/db"]
+    hook = ["https://hooks.slack.com/services/T0/B0/x", "services/T0/B0/x"]
+    assert found == ["ghp_1234", "hidden-pw", hook[0], "longenough", "postgresql://u:hidden-pw@h/db", hook[1]]
+    assert "B0" not in Masker(found).text(f"POST {hook[0]} 'POST /{hook[1]} HTTP/1.1'")
 
 
 def test_values_keep_their_shape() -> None:

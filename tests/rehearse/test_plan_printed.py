@@ -85,10 +85,14 @@ def test_the_tree_of_a_selection() -> None:
     assert "c  PYTHON_EXECUTE_SCRIPT  after b  not selected" in drawn(select(plan, ["a"]))
 
 
-def test_what_a_file_holds_cannot_steer_the_terminal() -> None:
-    node = {"name": "\x1b[2J", "tasks": {"a\x1b]0;x\x07": task(parameters={"\x1b": "\x1b\t\u202e"})}}
-    text = drawn(plan_of({"g": node}, {"\x1b": "\x1b"}), verbose=True)
-    assert all(char.isprintable() or char == "\n" for char in text)
+def test_every_name_stays_on_its_line() -> None:
+    """Other characters that steer a terminal are taken out where the tree is printed: test_cli_plan."""
+    node = {"name": "a\nb", "tasks": {"a\r\nb\x85c": task(parameters={"p\n": 1, "q": "1\t2\n3"})}}
+    text = drawn(plan_of({"g": node}, {"i\nj": "k\nl"}), verbose=True)
+    assert text.splitlines()[1:] == [
+        "  inputs: i j='k\\nl'", "  g  a b", "    a b c  PYTHON_EXECUTE_SCRIPT", "      p: 1", "      q: ", "  1   2", "  3",
+        "1 task",
+    ]  # fmt: skip
 
 
 # Mermaid
@@ -164,7 +168,8 @@ def test_the_flowchart() -> None:
     assert {kind for _, kind in check_mermaid(select(plan, ["a"]))["class"]} == {"unselected"}
 
 
-_TEXTS = st.text(max_size=12) | st.sampled_from(
+# A text with an expression in it never comes to a plan unread, so a stray opening is left out.
+_TEXTS = st.text(max_size=12).filter(lambda text: "${{" not in text) | st.sampled_from(
     [
         "end",
         "1. x",
@@ -184,7 +189,7 @@ _TEXTS = st.text(max_size=12) | st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @arbitrary(st.lists(st.tuples(_TEXTS, _TEXTS, st.booleans()), min_size=1, max_size=6, unique_by=lambda one: one[0]))
 def test_any_plan_is_valid_json_and_a_valid_flowchart(ids: list[tuple[str, str, bool]]) -> None:
     nodes: dict[str, Any] = {}

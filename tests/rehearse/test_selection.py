@@ -181,7 +181,7 @@ def reach(start: set[str], edges: Edges) -> set[str]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @arbitrary(pipelines(), st.data())
 def test_closures_equal_those_of_brute_force(made: tuple[Plan, Edges], data: st.DataObject) -> None:
     plan, edges = made
@@ -196,7 +196,7 @@ def test_closures_equal_those_of_brute_force(made: tuple[Plan, Edges], data: st.
     assert set(chosen(select(plan, [f"+{node.id}+"]))) == up | down
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @arbitrary(pipelines(), st.data())
 def test_from_failed_carries_what_is_done_and_selects_the_rest(made: tuple[Plan, Edges], data: st.DataObject) -> None:
     plan, edges = made

@@ -6,7 +6,6 @@ from typing import Any
 
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Review, listing, mapping, text
-from rehearse.language.rules.tasks import check_connection
 from rehearse.language.words import did_you_mean
 
 _NEEDS = {
@@ -54,10 +53,11 @@ def _destinations(review: Review, loc: Loc, destinations: Any) -> None:
         if needed and not mapping(destination).get(needed):
             message = f"{integration} needs '{needed}', {meaning}"
             review.add("alert-destination", (*loc, index), message, f"add {needed}: ...")
-        check_connection(review, (*loc, index, "connection_id"), mapping(destination).get("connection_id"))
+        review.check_connection((*loc, index, "connection_id"), mapping(destination).get("connection_id"))
         if integration == "DATADOG":
             priority = mapping(mapping(destination).get("parameters")).get("priority")
-            if priority is not None and priority not in (1, 2, 3, 4, 5):
+            is_expression = isinstance(priority, str) and "${{" in priority
+            if priority is not None and not is_expression and (priority is True or priority not in (1, 2, 3, 4, 5)):
                 at = (*loc, index, "parameters", "priority")
                 review.add("out-of-range", at, "the priority is a number from 1 to 5")
 

@@ -8,7 +8,6 @@ from itertools import islice
 
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Group, Review, texts
-from rehearse.language.words import did_you_mean
 
 MAX_CIRCLES = 20  # are reported: finding each takes a look at the whole graph
 
@@ -23,15 +22,18 @@ def check_graph(review: Review) -> None:
 
 
 def _ids(review: Review) -> None:
-    seen: dict[str, str] = {}
+    seen: dict[str, str] = {}  # folded -> as it is written where it comes first
     for group in review.groups.values():
         places = [(group.loc, group.id)]
         if not group.standalone:
             places += [(task.loc, task.id) for task in group.tasks.values()]
         for loc, name in places:
+            first = seen.get(name.lower())
             if not name.strip():
                 review.add("out-of-range", loc, "an id is not empty", "give it a short name", key=True)
-            elif (first := seen.setdefault(name.lower(), name)) and seen[name.lower()] is not name:
+            elif first is None:
+                seen[name.lower()] = name
+            else:
                 other = f" (as '{first}')" if first != name else ""
                 message = (
                     f"the id '{name}' is used twice{other}; ids are unique in the whole pipeline, whatever their case"
@@ -79,6 +81,7 @@ def _hint(review: Review, target: str, edges: dict[str, list[str]], group: Group
         return f"it is a task group: let '{group.id}' depend on it"
     if group is not None and target.lower() in review.tasks_folded:
         owner = review.tasks_folded[target.lower()].group
-        return f"it is a task of the group '{owner.id}': let '{group.id}' depend on that group"
+        if owner is not group:
+            return f"it is a task of the group '{owner.id}': let '{group.id}' depend on that group"
     level = "task groups" if group is None else "tasks of the same group"
-    return did_you_mean(target, edges) or f"depends_on names {level}"
+    return review.suggest(target, edges) or f"depends_on names {level}"

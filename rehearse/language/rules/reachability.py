@@ -9,20 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import combinations_with_replacement, product
+from itertools import combinations, product
 from math import prod
 from typing import Any, NamedTuple
 
 from rehearse.errors import ExpressionError
 from rehearse.language import expressions, syntax
-from rehearse.language.evaluation import TERMINAL, Scope, TaskVariable, evaluate, truthy
+from rehearse.language.evaluation import Scope, TaskVariable, evaluate, truthy
 from rehearse.language.problems import Loc
 from rehearse.language.rules.references import Parsed, group_named, key_text, task_named
 from rehearse.language.rules.review import Group, Review, Task, texts
+from rehearse.language.statuses import GOOD, TERMINAL
 
 MAX_COMBINATIONS = 1_500
 MAX_UPSTREAM = 100
-_GOOD = ("SUCCEEDED", "WARNING")
 _KEY = re.compile(r"\['(\w+)'\]")  # as `unparse` writes it
 _OTHER = object()  # an answer that no atom names
 _UNKNOWN = expressions.parse("inputs.unknown")  # may be true or false
@@ -77,14 +77,17 @@ def _check_units(review: Review, units: dict[str, _Unit], kind: str) -> None:
         demand = _collect(unit, units)
         if demand is None:
             continue
+        # That it is always true is worth a word only of a condition that does not say so on purpose.
+        enough = {True} if unit.condition is None or _meant(unit.condition) else {True, False}
         outcomes: set[bool] = set()
         for outcome in _outcomes(review, demand, kind):
             outcomes.add(outcome)
-            if len(outcomes) == 2:
+            if outcomes >= enough:
                 break
         if outcomes == {False}:
             never[unit.name] = demand
-        elif outcomes == {True} and unit.condition is not None and not _meant(unit.condition):
+        elif outcomes == {True} and len(enough) == 2:
+            assert unit.condition is not None
             word = any(
                 isinstance(n, syntax.Binary) and n.operator == "or" and _is_word(n) for n in syntax.walk(unit.condition)
             )
@@ -131,7 +134,8 @@ def _collect(unit: _Unit, units: dict[str, _Unit]) -> _Demand | None:
 def _meant(condition: syntax.Node) -> bool:
     """`${{ True }}` and the comparison with COMPLETED say on purpose: whatever happened."""
     return any(
-        isinstance(node, syntax.Literal) and node.value in (True, "COMPLETED") for node in syntax.walk(condition)
+        isinstance(node, syntax.Literal) and (node.value is True or node.value == "COMPLETED")
+        for node in syntax.walk(condition)
     )
 
 
@@ -182,8 +186,8 @@ def _question(atom: syntax.Node) -> _Question:
         for subject, value in ((atom.left, atom.right), (atom.right, atom.left)):
             if isinstance(value, syntax.Literal) and isinstance(value.value, (str, int)):
                 text = _KEY.sub(r".\1", syntax.unparse(subject)).lower()
-                return _Question(text, (type(value.value), value.value), atom.operator == "==")
-    return _Question(syntax.unparse(atom), True)
+                return _Question(text, value.value, atom.operator == "==")
+    return _Question(f"whether {syntax.unparse(atom)}", True)
 
 
 def _subjects(review: Review, atom: syntax.Node, tasks: dict[str, Task], groups: dict[str, Group]) -> None:
@@ -250,17 +254,19 @@ def _statuses(task: Task, succeeded: bool) -> list[str]:
         ends = tuple(status for status in TERMINAL if status != "FAILED")
     else:
         ends = TERMINAL
-    return [status for status in ends if not succeeded or status in _GOOD]
+    return [status for status in ends if not succeeded or status in GOOD]
 
 
 def _members(group: Group, succeeded: bool) -> list[list[TaskVariable]]:
-    """Statuses that the tasks of a group may have; two stand for any number of them."""
+    """Statuses that the tasks of a group may have: as all() and any() ask, it matters only which ones there are."""
     possible = {status for task in group.tasks.values() for status in _statuses(task, succeeded)}
     statuses = [status for status in TERMINAL if status in possible]
-    several = len(group.tasks) > 1 or bool(group.matrix_keys)
-    found = [[TaskVariable(status)] for status in statuses]
-    if several:
-        found += [[TaskVariable(a), TaskVariable(b)] for a, b in combinations_with_replacement(statuses, 2) if a != b]
+    most = len(statuses) if group.matrix_keys else min(len(statuses), len(group.tasks))
+    found = [
+        [TaskVariable(status) for status in some]
+        for size in range(1, most + 1)
+        for some in combinations(statuses, size)
+    ]
     if group.matrix_keys:
         found.append([])
     return found

@@ -8,10 +8,10 @@ from typing import Any
 
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax, templates
-from rehearse.language.evaluation import STATUSES
 from rehearse.language.problems import Loc
 from rehearse.language.rules.places import RUN, Place, places
 from rehearse.language.rules.review import Review
+from rehearse.language.statuses import STATUSES
 from rehearse.language.words import did_you_mean
 
 _TASK_ATTRIBUTES = ("status", "task_run_id", "run_parameters", "outputs")
@@ -20,8 +20,9 @@ _INSTEAD = {
     "environment and read it: ENV.NAME", "run_date": "write format_date(ORCHESTRA.CURRENT_TIME, '%Y-%m-%d')",
     "pipeline_id": "the pipeline does not know its own id",
 }  # fmt: skip
+_NOBODY_READS = ("meta", "operation_metadata")
 _NEVER_EVALUATED = frozenset({"cron", "timezone", "integration", "integration_job", "sensor_type", "depends_on", "version",
-                              "type", "statuses", "exclude", "pipeline_id", "source", "set_outputs"})  # fmt: skip
+                              "type", "statuses", "exclude", "pipeline_id"})  # fmt: skip
 
 
 @dataclass
@@ -64,11 +65,43 @@ def _expressions_of(place: Place) -> Iterable[tuple[int, syntax.Node] | Expressi
 def _is_right(review: Review, place: Place, base: int, root: syntax.Node) -> bool:
     """Check every node of an expression; whether nothing is wrong with it."""
     before = len(review.problems)
-    for node in syntax.walk(root):
+    nodes = list(syntax.walk(root))
+    for node in nodes:
         _check(review, place, node, base)
+    if not any(problem.severity == "error" for problem in review.problems[before:]):
+        _values(review, place, nodes, base)
     return not any(
         problem.severity == "error" or problem.code == "unknown-status" for problem in review.problems[before:]
     )
+
+
+def _values(review: Review, place: Place, nodes: list[syntax.Node], base: int) -> None:
+    """A task or a group is no value: something of it must be taken, and what is taken of all or any must be compared."""
+    taken = {
+        id(node.target) for node in nodes if isinstance(node, (syntax.Attribute, syntax.Subscript, syntax.Quantifier))
+    }
+    compared = {id(side) for node in nodes if isinstance(node, syntax.Binary) and node.operator not in ("and", "or")
+                for side in (node.left, node.right)}  # fmt: skip
+    for node in nodes:
+        if id(node) in taken:
+            continue
+        if isinstance(node, syntax.Quantifier):
+            message, hint = "many tasks are no value", f"write .{node.mode}().status == 'SUCCEEDED'"
+        elif task_named(node) is not None:
+            message, hint = "a task is no value", "write .status == 'SUCCEEDED', or .outputs['...']"
+        elif group_named(node) is not None:
+            message, hint = "a task group is no value", "write .all().status == 'SUCCEEDED', or .any()"
+        elif id(node) not in compared and _is_of_many(node):
+            message, hint = "what many tasks have is no value", "compare it: == 'SUCCEEDED'"
+        else:
+            continue
+        review.add("unknown-name", place.loc, message, hint, offset=base + node.offset)
+
+
+def _is_of_many(node: syntax.Node) -> bool:
+    while isinstance(node, (syntax.Attribute, syntax.Subscript)):
+        node = node.target
+    return isinstance(node, syntax.Quantifier)
 
 
 def task_named(node: syntax.Node) -> syntax.Literal | str | None:
@@ -122,9 +155,9 @@ def _check(review: Review, place: Place, node: syntax.Node, base: int) -> None:
 
 def _out_of_reach(place: Place, node: syntax.Name, add: Any) -> None:
     if node.name == "matrix":
-        add("matrix-reference", "MATRIX is only available inside a task group that has a matrix")
+        add("matrix-reference", "MATRIX is only available in the tasks of a group that has a matrix")
     elif node.name == "outputs":
-        hint = "write tasks['...'].outputs['...']" if "tasks" in place.roots else None
+        hint = "write tasks['...'].outputs['...']" if "tasks" in place.roots else "use it in map_outputs of a check"
         add("unknown-name", "'outputs' is what a trigger found; it is not available here", hint)
     else:
         reach = ", ".join(sorted(place.roots)).upper()
@@ -148,16 +181,16 @@ def _member(review: Review, place: Place, node: syntax.Subscript | syntax.Attrib
         _orchestra(place, key, add, at)
     elif root == "inputs":
         if key.lower() not in review.inputs_in_reach:
-            hint = did_you_mean(key, review.inputs_folded) or "declare it under 'inputs'"
+            hint = review.suggest(key, review.inputs_folded) or "declare it under 'inputs'"
             add("undeclared-input", f"the input '{key}' is not declared", hint, at)
     elif root == "env":
         variables = review.surroundings.variables
         if variables and key.lower() not in variables:
-            hint = did_you_mean(key, variables) or "add it to an environment"
+            hint = review.suggest(key, variables) or "add it to an environment"
             add("unknown-variable", f"no environment of rehearse.toml has '{key}'", hint, at)
     elif (named := task_named(node)) is not None:
         if key_text(named).lower() not in review.tasks_folded:
-            near = did_you_mean(key, (task.id for task in review.tasks_folded.values()))
+            near = review.suggest(key, (task.id for task in review.tasks_folded.values()))
             if key.lower() in review.groups_folded:
                 near = f"it is a task group: write task_groups['{key}'].all() or .any()"
             add("unknown-task", f"there is no task '{key}'", near, at)
@@ -174,7 +207,7 @@ def _member(review: Review, place: Place, node: syntax.Subscript | syntax.Attrib
 def _group(review: Review, key: str, add: Any, at: syntax.Node) -> None:
     group = review.groups_folded.get(key.lower())
     if group is None:
-        hint = did_you_mean(key, review.groups)
+        hint = review.suggest(key, review.groups)
         if key.lower() in review.tasks_folded:
             hint = f"it is a task: write tasks['{key}']"
         add("unknown-group", f"there is no task group '{key}'", hint, at)
@@ -208,11 +241,11 @@ def _statuses(node: syntax.Binary, add: Any) -> None:
 
 def _elsewhere(review: Review, seen: set[Loc]) -> None:
     """Expressions in texts that nobody evaluates."""
-    waiting: list[tuple[Loc, Any]] = [((key,), value) for key, value in review.root.items() if key != "meta"]
+    waiting: list[tuple[Loc, Any]] = [((key,), value) for key, value in review.root.items() if key not in _NOBODY_READS]
     while waiting:
         loc, value = waiting.pop()
         if isinstance(value, dict):
-            waiting += [((*loc, key), item) for key, item in value.items()]
+            waiting += [((*loc, key), item) for key, item in value.items() if key not in _NOBODY_READS]
             for key in value:
                 if "${{" in key:
                     review.add("expression-place", (*loc, key), "a key is never evaluated", key=True)
@@ -220,6 +253,6 @@ def _elsewhere(review: Review, seen: set[Loc]) -> None:
             waiting += [((*loc, index), item) for index, item in enumerate(value)]
         elif isinstance(value, str) and "${{" in value and loc not in seen:
             name = next((part for part in reversed(loc) if isinstance(part, str)), "")
-            severity = "error" if name in _NEVER_EVALUATED else "warning"
+            code = "expression-place" if name in _NEVER_EVALUATED else "not-evaluated"
             message = f"'{name}' is not evaluated: the expression stays as it is written"
-            review.add("expression-place", loc, message, "write the value itself", severity=severity)
+            review.add(code, loc, message, "write the value itself")

@@ -6,6 +6,7 @@ reported by `shape` and is passed over here.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from typing import Any
 
 from rehearse.language.document import Document
 from rehearse.language.problems import MAX_PROBLEMS, Loc, Problem
+from rehearse.language.words import Suggestions
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class TooManyProblems(Exception):
@@ -71,6 +75,8 @@ class Review:
         self.doc = doc
         self.surroundings = surroundings
         self.problems: list[Problem] = []
+        self.suggest = Suggestions()
+        self._steps = 1_000_000  # over the graph, that this file may cost
         self.root = mapping(doc.value)
         self.groups: dict[str, Group] = {}
         for node_id, body in mapping(self.root.get("pipeline")).items():
@@ -136,8 +142,8 @@ class Review:
 
     def waits_for(self, group: Group, other: Group) -> bool:
         """Has `other` ended before `group` starts?"""
-        return reaches(
-            group.id, other.id, lambda group_id: self.groups[group_id].depends_on if group_id in self.groups else ()
+        return self._reaches(
+            group.id, other.id, lambda name: self.groups[name].depends_on if name in self.groups else ()
         )
 
     def task_waits_for(self, task: Task, other: Task) -> bool:
@@ -145,23 +151,39 @@ class Review:
         if task.group is not other.group:
             return self.waits_for(task.group, other.group)
         tasks = task.group.tasks
-        return reaches(
+        return self._reaches(
             task.id, other.id, lambda name: texts(tasks[name].body.get("depends_on")) if name in tasks else ()
         )
 
+    def _reaches(self, start: str, goal: str, edges: Callable[[str], Iterable[str]]) -> bool:
+        """Is there a way from `start` to `goal`? Nearest first, because most often it is one step.
 
-def reaches(start: str, goal: str, edges: Callable[[str], Iterable[str]]) -> bool:
-    """Is there a way from `start` to `goal`? Nearest first, because most often it is one step."""
-    seen: set[str] = set()
-    waiting = deque(edges(start))
-    while waiting:
-        name = waiting.popleft()
-        if name == goal:
-            return True
-        if name not in seen:
-            seen.add(name)
-            waiting += edges(name)
-    return False
+        In a file that asks this endlessly the answer becomes yes, so that nothing is reported without grounds.
+        """
+        seen: set[str] = set()
+        waiting = deque(edges(start))
+        while waiting and self._steps:
+            name = waiting.popleft()
+            if name == goal:
+                return True
+            if name not in seen:
+                self._steps -= 1
+                seen.add(name)
+                waiting += edges(name)
+        return not self._steps
+
+    def check_connection(self, loc: Loc, value: Any) -> None:
+        """Warn of a connection that rehearse.toml does not know (check 14)."""
+        known = self.surroundings.connections
+        if known and isinstance(value, str) and "${{" not in value and value != "default_00000" and value not in known:
+            hint = self.suggest(value, known) or f"add [connections.{value}] to it"
+            self.add("unknown-connection", loc, f"rehearse.toml has no connection '{value}'", hint)
+
+    def check_pipeline_id(self, loc: Loc, value: Any) -> None:
+        """The platform names a pipeline by its id; here the name of its file does as well."""
+        if isinstance(value, str) and value != "*" and "${{" not in value and not _UUID.fullmatch(value):
+            hint = "on the platform write its id (a UUID); the name of its file is understood only by rehearse"
+            self.add("local-alias", loc, f"'{value}' is not the id of a pipeline", hint)
 
 
 def mapping(value: Any) -> dict[str, Any]:

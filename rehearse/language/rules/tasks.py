@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from rehearse.errors import ExpressionError
@@ -11,9 +10,6 @@ from rehearse.language.integrations import INTEGRATION_OF, INTEGRATIONS, JOBS_BY
 from rehearse.language.parameters import check_parameters, kind_of
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Group, Review, Task, mapping, text
-from rehearse.language.words import did_you_mean
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def check_tasks(review: Review) -> None:
@@ -24,7 +20,7 @@ def check_tasks(review: Review) -> None:
             job = _job(review, task)
             if job is not None:
                 _parameters(review, task, job, reported)
-            check_connection(review, (*task.loc, "connection"), task.body.get("connection"))
+            review.check_connection((*task.loc, "connection"), task.body.get("connection"))
     _zeros(review)
 
 
@@ -41,20 +37,6 @@ def _zeros(review: Review) -> None:
             value = mapping(body).get(name)
             if value == 0 and value is not False:
                 review.add("no-limit", (*loc, name), f"{name}: 0 means no limit", instead)
-
-
-def check_connection(review: Review, loc: Loc, value: Any) -> None:
-    known = review.surroundings.connections
-    if known and isinstance(value, str) and "${{" not in value and value != "default_00000" and value not in known:
-        hint = did_you_mean(value, known) or f"add [connections.{value}] to it"
-        review.add("unknown-connection", loc, f"rehearse.toml has no connection '{value}'", hint)
-
-
-def check_pipeline_id(review: Review, loc: Loc, value: Any) -> None:
-    """The platform names a pipeline by its id; here the name of its file does as well."""
-    if isinstance(value, str) and value != "*" and "${{" not in value and not _UUID.fullmatch(value):
-        hint = "on the platform write its id (a UUID); the name of its file is understood only by rehearse"
-        review.add("local-alias", loc, f"'{value}' is not the id of a pipeline", hint)
 
 
 def _matrix(review: Review, group: Group) -> None:
@@ -89,7 +71,7 @@ def _job(review: Review, task: Task) -> str | None:
     if integration is None or "${{" in integration or (job and "${{" in job):
         return None
     if integration not in JOBS_BY_INTEGRATION:
-        hint = did_you_mean(integration, INTEGRATIONS) or "rehearse explain lists them"
+        hint = review.suggest(integration, INTEGRATIONS) or "rehearse explain lists them"
         if job in INTEGRATION_OF:
             hint = f"write {INTEGRATION_OF[job]}, to which {job} belongs"
         review.add("unknown-integration", (*task.loc, "integration"), f"unknown integration '{integration}'", hint)
@@ -105,7 +87,7 @@ def _job(review: Review, task: Task) -> str | None:
         review.add("job-mismatch", loc, message, f"it belongs to {INTEGRATION_OF[job]}")
         return None
     known = f"{integration} has: {', '.join(jobs)}" if jobs else "it has none that a task can run"
-    hint = MISSPELT.get(job) or did_you_mean(job, jobs) or known
+    hint = MISSPELT.get(job) or review.suggest(job, jobs) or known
     review.add("unknown-job", loc, f"{integration} has no job '{job}'", hint)
     return None
 
@@ -121,16 +103,15 @@ def _parameters(review: Review, task: Task, job: str, reported: set[str]) -> Non
             reported.add(job)
         loc = (*task.loc, "parameters", *found.path)
         hint = found.hint
-        if found.code == "parameter-type" and kind_of(_at(parameters, found.path)) in ("int", "number", "bool"):
+        if found.code == "parameter-type" and kind_of(_at(parameters, found.path)) in ("number", "bool"):
             written = review.doc.written(loc)  # 3.10 is 3.1 to YAML: show what the author wrote
             hint = f"quote it: '{written}'" if hint and hint.startswith("quote it") and written else hint
-        review.add(found.code, loc, found.message, hint, key=found.on_key, offset=found.offset, type=found.type,
-                   severity=found.severity)  # fmt: skip
+        review.add(found.code, loc, found.message, hint, key=found.on_key, offset=found.offset, type=found.type)  # fmt: skip
     for name, value in parameters.items():
         if name.endswith("connection_id") and INTEGRATION_OF[job] == "ORCHESTRA":
-            check_connection(review, (*task.loc, "parameters", name), value)
+            review.check_connection((*task.loc, "parameters", name), value)
     if job == "TRIGGER_PIPELINE":
-        check_pipeline_id(review, (*task.loc, "parameters", "pipeline_id"), parameters.get("pipeline_id"))
+        review.check_pipeline_id((*task.loc, "parameters", "pipeline_id"), parameters.get("pipeline_id"))
 
 
 def _at(value: Any, path: tuple[str | int, ...]) -> Any:

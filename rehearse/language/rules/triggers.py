@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rehearse.errors import CronError
 from rehearse.language.cron import Cron, parse_cron
-from rehearse.language.evaluation import TERMINAL
 from rehearse.language.integrations import SENSORS
 from rehearse.language.model import MAX_WINDOW_MINUTES
 from rehearse.language.parameters import check_values
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Review, listing, mapping, text
-from rehearse.language.rules.tasks import check_connection, check_pipeline_id
+from rehearse.language.statuses import TERMINAL
 from rehearse.language.words import closest, did_you_mean
+from rehearse.language.zones import cities, zone
 
 _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -47,7 +47,7 @@ def check_triggers(review: Review) -> None:
         _sensor(review, ("sensors", sensor_id), mapping(sensor), needed)
     for index, event in enumerate(listing(review.root.get("trigger_events"))):
         loc = ("trigger_events", index)
-        check_pipeline_id(review, (*loc, "pipeline_id"), mapping(event).get("pipeline_id"))
+        review.check_pipeline_id((*loc, "pipeline_id"), mapping(event).get("pipeline_id"))
         _warn_not_given(review, loc, needed, mapping(event).get("run_inputs"), "this event")
     for loc, given in review.run_inputs():
         _run_inputs(review, loc, given, inputs)
@@ -58,9 +58,8 @@ def _run_inputs(review: Review, loc: Loc, given: dict[str, Any], inputs: dict[st
     folded = {name.lower(): mapping(declared) for name, declared in inputs.items()}
     for name, value in given.items():
         declared = folded.get(name.lower())
-        if declared is None and (near := closest(name, inputs)):
-            message = f"the input '{name}' is not declared"
-            review.add("undeclared-input", (*loc, name), message, f"did you mean '{near}'?", key=True)
+        if declared is None and (near := review.suggest(name, inputs)):
+            review.add("undeclared-input", (*loc, name), f"the input '{name}' is not declared", near, key=True)
         if declared is None or declared.get("type") != "boolean":
             review.check_words((*loc, name), value)
         if declared is not None and not _fits(text(declared.get("type")), value):
@@ -83,6 +82,11 @@ def _fits(wanted: str | None, value: Any) -> bool:
     return isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
 
 
+def _is_finite(value: Any) -> bool:
+    """JSON, and so a run's inputs, has no infinity."""
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
     loc: Loc = ("inputs", name)
     if not _INPUT_NAME.fullmatch(name):
@@ -94,7 +98,7 @@ def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
     is_expression = isinstance(default, str) and "${{" in default
     if default is not None and not is_expression:
         wrong_bool = isinstance(default, bool) and wanted != "boolean"
-        if not isinstance(default, _TYPES[wanted]) or wrong_bool:
+        if not isinstance(default, _TYPES[wanted]) or wrong_bool or not _is_finite(default):
             written = review.doc.written((*loc, "default"))
             hint = f"quote it: '{written}'" if wanted == "string" and written else None
             review.add("input-default", (*loc, "default"), f"the default of a {wanted} input is not a {wanted}", hint)
@@ -110,7 +114,7 @@ def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
                 review.add("input-options", (*loc, "options", index), f"the option '{option}' is there twice")
             seen.add(str(option))
         if isinstance(default, str) and default and not is_expression and default not in options:
-            hint = did_you_mean(default, (option for option in options if isinstance(option, str)))
+            hint = review.suggest(default, (option for option in options if isinstance(option, str)))
             review.add("input-options", (*loc, "default"), f"the default '{default}' is not one of the options", hint)
 
 
@@ -127,9 +131,9 @@ def _warn_not_given(review: Review, loc: Loc, needed: list[str], run_inputs: Any
 
 def _cron(review: Review, loc: Loc, body: dict[str, Any]) -> Cron | None:
     """Cron, time zone and excluded dates of a schedule or sensor."""
-    zone = text(body.get("timezone"))
-    if zone is not None and not _is_zone(zone):
-        review.add("timezone", (*loc, "timezone"), f"'{zone}' is not a time zone", _near_zone(zone))
+    name = text(body.get("timezone"))
+    if name is not None and not _is_zone(name):
+        review.add("timezone", (*loc, "timezone"), f"'{name}' is not a time zone", _near_zone(name))
     for index, day in enumerate(listing(body.get("exclude"))):
         if isinstance(day, str) and not _is_date(day):
             review.add("exclude-date", (*loc, "exclude", index), f"'{day}' is not a date", "write YYYY-MM-DD")
@@ -150,8 +154,8 @@ def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str])
     cron = _cron(review, loc, sensor)
     window = sensor.get("timeout_mins")
     if cron is not None and isinstance(window, int) and 0 < window <= MAX_WINDOW_MINUTES:
-        zone = text(sensor.get("timezone"))
-        interval = _shortest_interval(cron, zone if zone and _is_zone(zone) else "UTC")
+        name = text(sensor.get("timezone"))
+        interval = _shortest_interval(cron, name if name and _is_zone(name) else "UTC")
         if interval is not None and timedelta(minutes=window) >= interval:
             message = f"the window of {window} minutes is not shorter than the time between two openings"
             hint = f"two openings may be only {int(interval.total_seconds() // 60)} minutes apart"
@@ -161,7 +165,7 @@ def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str])
         _sensor_check(review, (*loc, "checks", check_id), mapping(check))
         given |= mapping(mapping(check).get("map_outputs"))
     for name in _not_given(needed, given):
-        hint = "add it to map_outputs or run_inputs"
+        hint = "add it to map_outputs of a check, or to run_inputs"
         review.add(
             "trigger-input",
             loc,
@@ -172,7 +176,7 @@ def _sensor(review: Review, loc: Loc, sensor: dict[str, Any], needed: list[str])
 
 
 def _sensor_check(review: Review, loc: Loc, check: dict[str, Any]) -> None:
-    check_connection(review, (*loc, "connection"), check.get("connection"))
+    review.check_connection((*loc, "connection"), check.get("connection"))
     kind, integration = text(check.get("sensor_type")), text(check.get("integration"))
     if kind is None or "${{" in kind:
         return
@@ -186,46 +190,42 @@ def _sensor_check(review: Review, loc: Loc, check: dict[str, Any]) -> None:
         review.add("sensor-type", (*loc, "integration"), message, f"write {sensor.integration}", type="value_error")
     for found in check_values(kind, sensor.parameters, mapping(check.get("parameters")), others=sensor.others):
         review.add(found.code, (*loc, "parameters", *found.path), found.message, found.hint, key=found.on_key,
-                   offset=found.offset, type=found.type, severity=found.severity)  # fmt: skip
+                   offset=found.offset, type=found.type)  # fmt: skip
 
     if kind == "ORCHESTRA_PIPELINE_STATUS":
         _pipeline_status(review, (*loc, "parameters"), mapping(check.get("parameters")))
 
 
 def _pipeline_status(review: Review, loc: Loc, parameters: dict[str, Any]) -> None:
-    check_pipeline_id(review, (*loc, "pipeline_id"), parameters.get("pipeline_id"))
-    for index, status in enumerate(listing(parameters.get("statuses"))):
-        if isinstance(status, str) and status not in TERMINAL and "${{" not in status:
-            hint = did_you_mean(status, TERMINAL) or f"one of {', '.join(TERMINAL)}"
-            message = f"'{status}' is not allowed for an item of 'statuses'"
-            review.add("parameter-value", (*loc, "statuses", index), message, hint)
+    review.check_pipeline_id((*loc, "pipeline_id"), parameters.get("pipeline_id"))
+    if not parameters.get("statuses") and not parameters.get("status"):
+        message = "ORCHESTRA_PIPELINE_STATUS needs the parameter 'statuses'"
+        review.add("missing-parameter", (*loc, "statuses"), message, "write statuses: [SUCCEEDED]", key=True)
+    places: list[tuple[Loc, Any]] = [((*loc, "status"), parameters.get("status"))]
+    places += [((*loc, "statuses", index), status) for index, status in enumerate(listing(parameters.get("statuses")))]
+    for at, status in places:
+        if status is not None and status not in TERMINAL and "${{" not in str(status):
+            where = "'status'" if at[-1] == "status" else "an item of 'statuses'"
+            hint = did_you_mean(str(status), TERMINAL) or f"one of {', '.join(TERMINAL)}"
+            review.add("parameter-value", at, f"'{status}' is not allowed for {where}", hint)
 
 
 @lru_cache(maxsize=256)
-def _shortest_interval(cron: Cron, zone: str) -> timedelta | None:
-    return cron.shortest_interval(_ANY_YEAR, ZoneInfo(zone))
+def _shortest_interval(cron: Cron, name: str) -> timedelta | None:
+    return cron.shortest_interval(_ANY_YEAR, zone(name))
 
 
-@lru_cache(maxsize=256)
 def _is_zone(name: str) -> bool:
     try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):
+        zone(name)
+    except ValueError:
         return False
     return True
 
 
 def _near_zone(name: str) -> str:
-    near = closest(name.rpartition("/")[2].replace(" ", "_"), _cities(), 0.8)
-    return f"did you mean '{_cities()[near]}'?" if near else "an IANA name, such as Europe/Berlin"
-
-
-@cache
-def _cities() -> dict[str, str]:
-    """Last part of a zone's name -> the name. Reads a folder, so it is called for a mistake only."""
-    from zoneinfo import available_timezones
-
-    return {zone.rpartition("/")[2]: zone for zone in sorted(available_timezones()) if "/" in zone}
+    near = closest(name.rpartition("/")[2].replace(" ", "_"), cities(), 0.8)
+    return f"did you mean '{cities()[near]}'?" if near else "an IANA name, such as Europe/Berlin"
 
 
 def _is_date(day: str) -> bool:
