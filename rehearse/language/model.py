@@ -208,13 +208,23 @@ class Anomaly(Model):
     max_anomalies: int | None = key(_whole(1), "operation_* only: at most so many messages.", None)
 
 
+INPUT_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str, "number": (int, float), "boolean": bool, "dict": dict, "list": list,
+}  # fmt: skip
+
+
+def is_of_type(value: Any, wanted: str) -> bool:
+    """Is a value of this type of INPUT_TYPES? A boolean is no number."""
+    return isinstance(value, INPUT_TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Input(Model):
     """A value that a run is given when it starts; it stays the same for the whole run, and for its re-runs."""
 
     SECTION = "6.1"
     NAME = "input"
-    type: str = key(_one_of("string", "number", "boolean", "dict", "list"), "The type of the value.")
+    type: str = key(_one_of(*INPUT_TYPES), "The type of the value.")
     default: Any = key(
         ANY, "Used when none is given: a literal, or an expression over ENV, CURRENT_TIME and functions.", None
     )

@@ -141,7 +141,7 @@ _EXPRESSION = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _QUOTED = re.compile(r"""\\. | '[^']*+' | "(?:\\.|[^"\\])*+" """, re.DOTALL | re.VERBOSE)
-_THRESHOLD = re.compile(r"\s*(?:!=|>=|<=|[=><])\s*[0-9]+\s*")
+THRESHOLD = re.compile(r"\s*(?:!=|>=|<=|[=><])\s*[0-9]+\s*")
 _DBT_LINE = re.compile(r"\n[ \t]*+(?=dbt\s)")
 _JSON_QUOTE = re.compile(r'\\.|(")', re.DOTALL)
 _A_THRESHOLD = "an operator and a whole number, in quotes: '> 0'"
@@ -288,7 +288,7 @@ def _unquoting(value: Any, wanted: str) -> str | None:
 def _check_text(name: str, value: str, parameter: Parameter) -> Iterator[Finding]:
     start = value.find("${{")
     if parameter.threshold:
-        if not _THRESHOLD.fullmatch(value):
+        if not THRESHOLD.fullmatch(value):
             hint = "expressions are not evaluated here" if start >= 0 else _A_THRESHOLD
             yield Finding("threshold", (name,), "Invalid threshold expression format", hint, offset=max(start, 0))
     elif parameter.options and start >= 0:

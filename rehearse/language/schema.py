@@ -10,14 +10,13 @@ from typing import Any
 
 from rehearse.language.integrations import INTEGRATION_OF, INTEGRATIONS, SENSORS
 from rehearse.language.model import MODELS, Kind, Model, Pipeline, keys_of
-from rehearse.language.parameters import JOB_DESCRIPTIONS, OPEN_JOBS, PARAMETERS, Parameter
+from rehearse.language.parameters import JOB_DESCRIPTIONS, OPEN_JOBS, PARAMETERS, THRESHOLD, Parameter
 
 _EXPRESSION = {"type": "string", "pattern": r"^\s*\$\{\{[\s\S]*\}\}\s*$"}
 _KINDS: dict[str, dict[str, Any]] = {
     "text": {"type": "string"}, "json": {"type": "string"}, "bool": {"type": "boolean"}, "int": {"type": "integer"},
     "number": {"type": "number"}, "list": {"type": "array"}, "dict": {"type": "object"}, "any": {},
 }  # fmt: skip
-_THRESHOLD = r"^\s*(=|!=|>=|<=|>|<)\s*\d+\s*$"
 _NULL = {"type": "null"}
 
 
@@ -40,7 +39,7 @@ def parameter_schema(parameter: Parameter) -> dict[str, Any]:
     if parameter.options:
         schema["enum"] = list(parameter.options)
     elif parameter.threshold:
-        schema["pattern"] = _THRESHOLD
+        schema["pattern"] = f"^{THRESHOLD.pattern}$"
     elif parameter.kind not in ("text", "json", "any"):
         schema = {"anyOf": [schema, _EXPRESSION]}
     if not parameter.required and schema:

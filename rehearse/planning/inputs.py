@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from rehearse.errors import ExpressionError, InputError
 from rehearse.language.evaluation import Scope, to_text
-from rehearse.language.model import Input
+from rehearse.language.model import Input, is_of_type
 from rehearse.language.templates import resolve
 from rehearse.language.words import did_you_mean
 from rehearse.planning.secrets import MASK, SHORTEST, alike, redact, secret_texts
@@ -19,9 +19,6 @@ from rehearse.planning.secrets import MASK, SHORTEST, alike, redact, secret_text
 T = TypeVar("T")
 Undeclared = Literal["refuse", "accept"]
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str, "number": (int, float), "boolean": bool, "list": list, "dict": dict,
-}  # fmt: skip
 _WRITE = {
     "string": 'quote it: "..."',
     "number": "write a number: 5 or 2.5",
@@ -199,8 +196,7 @@ def _cast(name: str, wanted: str, value: Any, scope: Scope, default: Any = None)
     _refuse_not_finite(name, value)
     value = plain(value)
     cast = _from_text(wanted, value) if isinstance(value, str) and wanted != "string" else value
-    is_bool = isinstance(cast, bool)
-    if not isinstance(cast, _TYPES[wanted]) or (is_bool and wanted != "boolean"):
+    if not is_of_type(cast, wanted):
         if _is_secret([value, cast], scope.env) or _depends_on_secrets(default, scope):
             raise InputError(f"the input '{name}' must be a {wanted}; its value comes from a secret", _WRITE[wanted])
         origin = "" if default is None else " (from its default)"

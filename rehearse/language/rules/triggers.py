@@ -11,7 +11,7 @@ from typing import Any
 from rehearse.errors import CronError
 from rehearse.language.cron import Cron, parse_cron
 from rehearse.language.integrations import SENSORS
-from rehearse.language.model import MAX_WINDOW_MINUTES
+from rehearse.language.model import INPUT_TYPES, MAX_WINDOW_MINUTES, is_of_type
 from rehearse.language.parameters import check_values
 from rehearse.language.problems import Loc
 from rehearse.language.rules.review import Review, listing, mapping, text
@@ -20,9 +20,6 @@ from rehearse.language.words import closest, did_you_mean
 from rehearse.language.zones import cities, zone
 
 _INPUT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str, "number": (int, float), "boolean": bool, "dict": dict, "list": list,
-}  # fmt: skip
 _WRITE = {"string": "write text", "number": "write 5, or '5'", "boolean": "write true or false", "dict": "write {a: 1}",
           "list": "write [a, b]"}  # fmt: skip
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
@@ -71,7 +68,7 @@ def _run_inputs(review: Review, loc: Loc, given: dict[str, Any], inputs: dict[st
 
 def _fits(wanted: str | None, value: Any) -> bool:
     """May an input of that type be given this value? Text is read as what is wanted (section 6.2), where that can be."""
-    if wanted not in _TYPES or value is None or (isinstance(value, str) and "${{" in value):
+    if wanted not in INPUT_TYPES or value is None or (isinstance(value, str) and "${{" in value):
         return True
     if isinstance(value, str) and wanted == "number":
         return bool(_NUMBER.fullmatch(value.strip()))
@@ -79,7 +76,7 @@ def _fits(wanted: str | None, value: Any) -> bool:
         return value.strip().lower() in ("true", "false")
     if isinstance(value, str) and wanted in ("dict", "list"):
         return value.strip().startswith("{" if wanted == "dict" else "[")
-    return isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
+    return is_of_type(value, wanted)
 
 
 def _is_finite(value: Any) -> bool:
@@ -93,16 +90,14 @@ def _input(review: Review, name: str, declared: dict[str, Any]) -> None:
         review.add("input-name", loc, f"'{name}' is not an input name", "letters, digits and underscores, no digit first",
                    key=True)  # fmt: skip
     default, wanted, options = declared.get("default"), text(declared.get("type")), declared.get("options")
-    if wanted not in _TYPES:
+    if wanted not in INPUT_TYPES:
         return
     is_expression = isinstance(default, str) and "${{" in default
-    if default is not None and not is_expression:
-        wrong_bool = isinstance(default, bool) and wanted != "boolean"
-        if not isinstance(default, _TYPES[wanted]) or wrong_bool or not _is_finite(default):
-            written = review.doc.written((*loc, "default"))
-            hint = f"quote it: '{written}'" if wanted == "string" and written else None
-            review.add("input-default", (*loc, "default"), f"the default of a {wanted} input is not a {wanted}", hint)
-            return
+    if default is not None and not is_expression and (not is_of_type(default, wanted) or not _is_finite(default)):
+        written = review.doc.written((*loc, "default"))
+        hint = f"quote it: '{written}'" if wanted == "string" and written else None
+        review.add("input-default", (*loc, "default"), f"the default of a {wanted} input is not a {wanted}", hint)
+        return
     if isinstance(options, list):
         if wanted != "string":
             review.add(
