@@ -82,8 +82,11 @@ class _Drawing:
         below = _if(group.condition)
         below += [Branch((_matrix(group.matrix),))] if group.matrix else []
         previews = self.plan.previews(group)
-        below += [self.task(task, previews[task.id], group.paused) for task in group.tasks]
-        return Branch(tuple(spans), tuple(below))
+        tasks = [self.task(task, previews[task.id], group.paused) for task in group.tasks]
+        if [task.id for task in group.tasks] == [group.id]:  # a task that stands alone: one line says it all
+            spans += tasks[0].spans[1:]
+            tasks = list(tasks[0].below)
+        return Branch(tuple(spans), (*below, *tasks))
 
     def task(self, task: PlannedTask, previews: list[Preview], in_paused: bool) -> Branch:
         settings = ", ".join(setting for setting in _settings(task) if setting not in self.shared)

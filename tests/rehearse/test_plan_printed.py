@@ -78,6 +78,16 @@ def test_settings_that_all_tasks_share_are_said_once() -> None:
     assert "every task: 1 retry, timeout 1 min" in text and text.count("timeout") == 1 and text.endswith("2 tasks")
 
 
+def test_a_task_that_stands_alone_takes_one_line() -> None:
+    then = task("a", name="Then", condition="tasks['a'].status == 'FAILED'", configuration={"retries": 1})
+    assert drawn(plan_of({"a": task(name="First"), "b": then})).splitlines()[2:] == [
+        "  a  First  PYTHON_EXECUTE_SCRIPT",
+        "  b  after a  Then  PYTHON_EXECUTE_SCRIPT  1 retry",
+        "    if tasks['a'].status == 'FAILED'",
+        "2 tasks",
+    ]
+
+
 def test_the_tree_of_a_selection() -> None:
     plan = plan_of({"g": group(a=task(), b=task("a", condition="True"), c=task("b"))})
     text = drawn(from_failed(plan, {"a": "WARNING", "b": "SUCCEEDED", "c": "FAILED"}))
