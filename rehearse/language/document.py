@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from rehearse.language.positions import Mark, position_of_index, source_index
+from rehearse.language.positions import UNSEEN_BREAK, Mark, finder, position_of_index, source_index
 from rehearse.language.problems import CODES, MAX_PROBLEMS, Loc, Position, Problem
 
 MAX_BYTES = 2_000_000
@@ -128,6 +128,10 @@ def parse_document(text: str, file: str = "<text>") -> Document:
         advice = f'delete it, or write it as an escape inside double quotes: "{escape}"'
         return _failed(doc, "encoding", f"the character U+{number:04X} is not allowed in YAML", advice,
                        position_of_index(text, bad.start()))  # fmt: skip
+    if bad := UNSEEN_BREAK.search(text):
+        message = f"the character U+{ord(bad[0]):04X} ends a line for YAML, and for hardly any editor"
+        where = position_of_index(text, bad.start())
+        doc.problems.append(doc.problem("yaml-surprise", (), message, "delete it", position=where))
     try:
         doc.value = _Builder(doc).build()
     except yaml.YAMLError as e:
@@ -138,9 +142,10 @@ def parse_document(text: str, file: str = "<text>") -> Document:
             mark, message = getattr(e, "context_mark", mark), "this quoted text is never closed"
         elif context:
             message = f"{message} ({context})"
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
+        at = finder(text)
+        position = at(mark) if mark else Position(1, 1)
         opened = getattr(e, "context_mark", None)
-        hint = _yaml_hint(text, position, message, opened.line + 1 if opened else position.line)
+        hint = _yaml_hint(text, position, message, at(opened).line if opened else position.line)
         return _failed(doc, "yaml-syntax", f"YAML: {message}", hint, position)
     except _TooLarge as e:
         return _failed(doc, "too-large", str(e), None, e.position)
@@ -159,7 +164,7 @@ def _yaml_hint(text: str, position: Position, message: str, opened: int) -> str 
     if "flow sequence" in message or "flow mapping" in message:
         bracket = "[" if "sequence" in message else "{"
         return f"is the '{bracket}' of line {opened} closed, and what is in it separated by commas?"
-    lines = text.splitlines()
+    lines = text.split("\n")
     line = lines[position.line - 1] if position.line <= len(lines) else ""
     before = lines[position.line - 2] if position.line >= 2 and position.line - 2 < len(lines) else ""
     for number, candidate in ((position.line, line), (position.line - 1, before)):
@@ -212,6 +217,7 @@ class _Builder:
         self.nodes = 0
         self.root: Any = None
         self.documents = 0
+        self.at = finder(doc.text)
 
     def build(self) -> dict[str, Any] | None:
         for event in yaml.parse(self.doc.text, Loader=_Loader):
@@ -242,17 +248,17 @@ class _Builder:
         self, code: str, event: Any, message: str, hint: str | None = None, key: str | int | None = None
     ) -> None:
         if len(self.doc.problems) >= MAX_PROBLEMS:
-            raise _TooLarge(f"there are more than {MAX_PROBLEMS} problems", _position(event))
+            raise _TooLarge(f"there are more than {MAX_PROBLEMS} problems", self.at(event.start_mark))
         loc = tuple(_child_key(container) for container in self.stack[:-1])
         if self.stack:
             loc = (*loc, key if key is not None else _child_key(self.stack[-1]))
-        self.doc.problems.append(self.doc.problem(code, loc, message, hint, position=_position(event)))
+        self.doc.problems.append(self.doc.problem(code, loc, message, hint, position=self.at(event.start_mark)))
 
     def _count(self, nodes: int, event: Any) -> None:
         self.nodes += nodes
         if self.nodes > MAX_NODES:
             message = f"the document has more than {MAX_NODES:,} values, counting each alias as what it stands for"
-            raise _TooLarge(message, _position(event))
+            raise _TooLarge(message, self.at(event.start_mark))
 
     def _scalar(self, event: Any) -> None:
         top = self.stack[-1] if self.stack else None
@@ -265,7 +271,7 @@ class _Builder:
             message = "other readers of YAML stop at the ? of an unquoted text inside [] or {}"
             self._report("yaml-surprise", event, message, f"quote it: '{event.value}'")
         start, end = event.start_mark, event.end_mark
-        mark = Mark(Position(start.line + 1, start.column + 1), None, start.index, end.index, event.style)
+        mark = Mark(self.at(start), None, start.index, end.index, event.style)
         text = event.value
         plain = event.style is None or event.style == ""
         typed = event.tag or (plain and text[:1] in _IMPLICIT and len(text) < _LONGEST_NUMBER)
@@ -319,7 +325,7 @@ class _Builder:
         if not event.style and key.lower() in _WORDS_OF_TRUTH:
             value = str(_WORDS_OF_TRUTH[key.lower()]).lower()
             self._report("yaml-surprise", event, f"YAML reads the key {key} as {value}", f"quote it: '{key}'", key)
-        top.key, top.key_position = key, _position(event)
+        top.key, top.key_position = key, self.at(event.start_mark)
 
     def _open(self, event: Any, mapping: bool) -> None:
         top = self.stack[-1] if self.stack else None
@@ -329,10 +335,10 @@ class _Builder:
             self._report("key-type", event, "a mapping key must be text", hint)
             top.in_key = True
         if len(self.stack) >= MAX_DEPTH:
-            raise _TooLarge(f"the document is nested deeper than {MAX_DEPTH} levels", _position(event))
+            raise _TooLarge(f"the document is nested deeper than {MAX_DEPTH} levels", self.at(event.start_mark))
         self._count(1, event)
         self._check_tag(event, ("map",) if mapping else ("seq",))
-        mark = Mark(_position(event), items={})
+        mark = Mark(self.at(event.start_mark), items={})
         container = _Container({} if mapping else [], mark, event.anchor, expects_key=mapping, flow=event.flow_style)
         self.stack.append(container)
 
@@ -357,11 +363,11 @@ class _Builder:
         if event.anchor not in self.anchors:
             hint = "an anchor must be complete before its alias"
             self._report("yaml-syntax", event, f"unknown alias '*{event.anchor}'", hint)
-            self._place(None, Mark(_position(event)), 1)
+            self._place(None, Mark(self.at(event.start_mark)), 1)
             return
         value, mark, size = self.anchors[event.anchor]
         self._count(size, event)
-        self._place(value, mark.alias(_position(event)), size)
+        self._place(value, mark.alias(self.at(event.start_mark)), size)
 
     def _place(self, value: Any, mark: Mark, size: int) -> None:
         if not self.stack:
@@ -398,8 +404,3 @@ def _child_key(container: _Container) -> str | int:
     if isinstance(container.value, list):
         return len(container.value)
     return container.key if container.key is not None else "?"
-
-
-def _position(event: Any) -> Position:
-    mark = event.start_mark
-    return Position(mark.line + 1, mark.column + 1)

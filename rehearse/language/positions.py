@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from rehearse.language.problems import Position
 
+UNSEEN_BREAK = re.compile("[\x85\u2028\u2029]")
+"""What ends a line for YAML 1.1, and for hardly any editor."""
 _STRIDE = 512
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")  # an anchor or a tag before the value
 _BLANK = " \t\r\n\x85\u2028\u2029"  # what YAML folds and strips; a no-break space is text
@@ -35,6 +39,19 @@ class Mark:
     def alias(self, place: Position) -> Mark:
         """The mark of an alias, which stands at another place; what is inside stands where the anchor is."""
         return Mark(place, None, self.start, self.end, self.style, self.items)
+
+
+def finder(text: str) -> Callable[[Any], Position]:
+    """From a mark of the YAML parser to the position that an editor shows: the parser ends lines at U+2028 too."""
+    if not UNSEEN_BREAK.search(text):
+        return lambda mark: Position(mark.line + 1, mark.column + 1)
+    begins = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    def find(mark: Any) -> Position:
+        line = bisect_right(begins, mark.index)
+        return Position(line, mark.index - begins[line - 1] + 1)
+
+    return find
 
 
 def position_of_index(text: str, index: int) -> Position:

@@ -94,6 +94,7 @@ def codes(doc: Document) -> list[str]:
         ("a: 010", "yaml-surprise", (1, 4)),
         ("a: 2026-01-31", "yaml-surprise", (1, 4)),
         ("on: 1", "yaml-surprise", (1, 1)),
+        ("a: 1 # b\u2028", "yaml-surprise", (1, 9)),
         ("a: !!int x", "yaml-syntax", (1, 4)),
         ("a: !!int ''", "yaml-syntax", (1, 4)),
         ("a: !thing x", "yaml-syntax", (1, 4)),
@@ -111,6 +112,14 @@ def test_what_is_wrong_with_the_text_is_reported_at_its_place(
     doc = parse_document(text)
     assert codes(doc) == ([code] if code else [])
     assert [tuple(problem.position) for problem in doc.problems] == ([position] if code else [])
+
+
+@pytest.mark.parametrize("unseen", ["\x85", "\u2028", "\u2029"])
+def test_lines_are_counted_as_an_editor_does(unseen: str) -> None:
+    doc = parse_document(f"a: 1 # {unseen}# more\nb: {{c: 'd {unseen} e'}}\nb: [")
+    assert [tuple(problem.position) for problem in doc.problems] == [(1, 8), (3, 1), (3, 5)]
+    doc = parse_document(f"a: 1 # {unseen}# more\nb: {{c: 'd {unseen} e'}}")
+    assert (doc.locate(("b",)), doc.locate(("b", "c"), offset=0)) == ((2, 4), (2, 9))
 
 
 def test_yaml_1_1_values() -> None:
