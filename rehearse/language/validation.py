@@ -129,7 +129,7 @@ def check_files(
 
 def _tidy(doc: Document, problems: Iterable[Problem], policy: Policy) -> list[Problem]:
     """Sorted, without repetitions (an alias repeats what its anchor says), and as the policy wants warnings."""
-    lines = doc.text.splitlines() if "rehearse:" in doc.text else []
+    lines = doc.text.split("\n") if "rehearse:" in doc.text else []
     problems = sorted(problems, key=lambda p: p.position)
     codes: dict[Position, set[str]] = {}
     for problem in problems:
