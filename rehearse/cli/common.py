@@ -128,6 +128,15 @@ def how_here(bindings: Bindings) -> How:
     return here
 
 
+def wants_json(as_json: bool, format: str | None) -> bool:
+    """What --json and --format come to. Raises UsageError when they ask for two formats."""
+    from rehearse.errors import UsageError
+
+    if as_json and format not in (None, "json"):
+        raise UsageError(f"--json and --format {format} ask for two formats", "give one of them")
+    return as_json or format == "json"
+
+
 def parse_time(text: str | None) -> datetime | None:
     """A moment in UTC. Raises UsageError."""
     from rehearse.errors import UsageError

@@ -27,7 +27,7 @@ def explain(
 
     Without a topic: the list of them.
     """
-    from rehearse.cli.output import print_json
+    from rehearse.cli.problems import print_json
     from rehearse.errors import UsageError
     from rehearse.language.reference import find, topics
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Any
-
 from rich.console import Console
 from rich.text import Text
 
@@ -31,12 +27,6 @@ def tell(*parts: str | tuple[str, str], style: str = "") -> None:
     """A line of talk, of texts or (text, style): nothing in it steers the terminal."""
     spans = (part if isinstance(part, tuple) else (part, "") for part in parts)
     talk.print(Text.assemble(*((printable(text.expandtabs(4)), look) for text, look in spans), style=style))
-
-
-def print_json(value: Any) -> None:
-    """Data for other programs: one JSON document on stdout."""
-    json.dump(value, sys.stdout, indent=2, default=str)
-    sys.stdout.write("\n")
 
 
 def duration(seconds: float) -> str:

@@ -19,6 +19,7 @@ from rehearse.cli.common import (
     Tasks,
     parse_time,
     prepare,
+    wants_json,
 )
 
 if TYPE_CHECKING:
@@ -56,17 +57,14 @@ def plan(
     name, or PAT or DSN as a word of it, URLs with a password and webhook URLs of Slack, Discord and Teams are shown as
     ********.
     """
-    from rehearse.cli.output import print_json
-    from rehearse.cli.problems import printable, show_problem
-    from rehearse.errors import UsageError
+    from rehearse.cli.problems import print_json, printable, show_problem
 
-    if as_json and format not in (None, Format.json):
-        raise UsageError(f"--json and --format {format} ask for two formats", "give one of them")
+    in_json = wants_json(as_json, format)
     selection = Selection(tasks or (), continue_downstream, from_failed)
     made, _, warnings = prepare(file, inputs, environment, selection, parse_time(at))
     for warning in warnings:
         show_problem(warning)
-    if as_json or format is Format.json:
+    if in_json:
         from rehearse.planning.json_form import to_json
 
         print_json(to_json(made))

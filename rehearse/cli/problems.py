@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -30,11 +29,9 @@ def show_problem(problem: Problem, *, err: bool = True) -> None:
         say(f"    {printable(problem.hint)}", err=err)
 
 
-def print_json(files: Sequence[Path], problems: Iterable[Problem]) -> None:
-    result = {
-        "schema_version": 1, "files": [str(file) for file in files], "problems": [problem.as_dict() for problem in problems],
-    }  # fmt: skip
-    json.dump(result, sys.stdout, indent=2)
+def print_json(value: Any) -> None:
+    """Data for other programs: one JSON document on stdout."""
+    json.dump(value, sys.stdout, indent=2, default=str)
     sys.stdout.write("\n")
 
 

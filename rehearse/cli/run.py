@@ -29,8 +29,7 @@ def run(
 
     Logs go to .rehearse/latest/<task>/<attempt>/log. Ctrl-C stops the tasks, a second Ctrl-C kills them.
     """
-    from rehearse.cli.output import print_json
-    from rehearse.cli.problems import show_problem
+    from rehearse.cli.problems import print_json, show_problem
     from rehearse.cli.progress import make_progress
     from rehearse.engine.runner import Runner
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rehearse.cli.common import wants_json
+
 if TYPE_CHECKING:
     from rehearse.bindings.config import Bindings
     from rehearse.language.validation import Policy
@@ -43,11 +45,9 @@ def validate(
     """
     from rehearse.bindings.config import find_root, load_bindings
     from rehearse.cli import problems as show
-    from rehearse.errors import UsageError
     from rehearse.language.validation import check_files
 
-    if as_json and format not in (None, Format.json):
-        raise UsageError(f"--json and --format {format} ask for two formats", "give one of them")
+    in_json = wants_json(as_json, format)
     files = _files(paths or ["orchestra"])
 
     @cache
@@ -57,8 +57,9 @@ def validate(
     checked = check_files(files, lambda file: policy_of(find_root(file.resolve().parent)))
     problems = [problem for _, found in checked for problem in found]
     errors = sum(problem.severity == "error" for problem in problems)
-    if as_json or format is Format.json:
-        show.print_json(files, problems)
+    if in_json:
+        found = [problem.as_dict() for problem in problems]
+        show.print_json({"schema_version": 1, "files": [str(file) for file in files], "problems": found})
     else:
         for problem in problems:
             if format is Format.github:

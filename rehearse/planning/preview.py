@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax, templates
 from rehearse.language.evaluation import Scope, evaluate, to_text, truthy
-from rehearse.language.rules.references import group_named, key_text, task_named
+from rehearse.language.lookups import group_named, key_text, task_named
 from rehearse.language.templates import render_template
 from rehearse.planning.inputs import plain
 from rehearse.planning.secrets import MASK, alike, holds_mask

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rehearse.errors import UsageError
+from rehearse.language.statuses import GOOD
 from rehearse.language.words import did_you_mean
 from rehearse.planning.plan import Plan
 
-DONE = ("SUCCEEDED", "WARNING")
 _LISTED = 20  # names in an error message
 
 
@@ -45,7 +45,7 @@ def from_failed(plan: Plan, previous: Mapping[str, str]) -> Plan:
     Raises UsageError when nothing failed.
     """
     statuses = _by_task(plan, previous)
-    failed = {task_id for task_id, found in statuses.items() if found - {*DONE, "SKIPPED"}}
+    failed = {task_id for task_id, found in statuses.items() if found - {*GOOD, "SKIPPED"}}
     if not failed:
         raise UsageError("nothing failed in that run, so there is nothing to repeat",
                          "leave --from-failed out to run everything")  # fmt: skip
@@ -54,7 +54,7 @@ def from_failed(plan: Plan, previous: Mapping[str, str]) -> Plan:
     unreached = {
         task.id
         for task in plan.tasks
-        if not statuses[task.id] & {*DONE} or (task.group_id in cut_short and "SKIPPED" in statuses[task.id])
+        if not statuses[task.id] & {*GOOD} or (task.group_id in cut_short and "SKIPPED" in statuses[task.id])
     }
     chosen = _Graph(plan).downstream(failed) | unreached
     carried = {

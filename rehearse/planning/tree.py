@@ -83,7 +83,7 @@ class _Drawing:
         below += [Branch((_matrix(group.matrix),))] if group.matrix else []
         previews = self.plan.previews(group)
         tasks = [self.task(task, previews[task.id], group.paused) for task in group.tasks]
-        if [task.id for task in group.tasks] == [group.id]:  # a task that stands alone: one line says it all
+        if group.is_standalone:  # one line says it all
             spans += tasks[0].spans[1:]
             tasks = list(tasks[0].below)
         return Branch(tuple(spans), (*below, *tasks))

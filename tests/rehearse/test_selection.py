@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from plan_harness import group, plan_of, task
 
 from rehearse.errors import UsageError
+from rehearse.language.statuses import GOOD
 from rehearse.planning.plan import Plan
-from rehearse.planning.selection import DONE, from_failed, select
+from rehearse.planning.selection import from_failed, select
 
 SHOP = plan_of(
     {
@@ -212,4 +213,4 @@ def test_from_failed_carries_what_is_done_and_selects_the_rest(made: tuple[Plan,
     assert set(chosen(again)) == reach(bad, edges) | unreached
     assert all(not (task.selected and task.carried) for task in again.tasks)
     assert carried(again) == {task.id: previous[task.id] for task in again.tasks if not task.selected}
-    assert set(carried(again).values()) <= set(DONE)
+    assert set(carried(again).values()) <= set(GOOD)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from rehearse.language import syntax
+from rehearse.language.lookups import group_named, key_text, task_named
 from rehearse.language.parameters import PARAMETERS
 from rehearse.language.problems import Loc, Problem
 from rehearse.language.rules.reachability import check_reachability
-from rehearse.language.rules.references import Parsed, group_named, key_text, task_named
+from rehearse.language.rules.references import Parsed
 from rehearse.language.rules.review import Group, Review, Task, mapping
 
 SQL_PARAMETERS = frozenset({"statement", "query", "source_query", "destination_query", "train_sql_statement",

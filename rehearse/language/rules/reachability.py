@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from rehearse.errors import ExpressionError
 from rehearse.language import expressions, syntax
 from rehearse.language.evaluation import Scope, TaskVariable, evaluate, truthy
+from rehearse.language.lookups import group_named, key_text, task_named
 from rehearse.language.problems import Loc
-from rehearse.language.rules.references import Parsed, group_named, key_text, task_named
+from rehearse.language.rules.references import Parsed
 from rehearse.language.rules.review import Group, Review, Task, texts
 from rehearse.language.statuses import GOOD, TERMINAL
 

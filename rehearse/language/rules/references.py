@@ -8,6 +8,7 @@ from typing import Any
 
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax, templates
+from rehearse.language.lookups import group_named, key_of, key_text, task_named
 from rehearse.language.problems import Loc
 from rehearse.language.rules.places import RUN, Place, places
 from rehearse.language.rules.review import Review
@@ -104,43 +105,6 @@ def _is_of_many(node: syntax.Node) -> bool:
     return isinstance(node, syntax.Quantifier)
 
 
-def task_named(node: syntax.Node) -> syntax.Literal | str | None:
-    """The key of `tasks[...]` or `orchestra.pipeline_run_tasks[...]`: a literal, or a name after a dot."""
-    if not isinstance(node, (syntax.Subscript, syntax.Attribute)):
-        return None
-    target = node.target
-    tasks = isinstance(target, syntax.Name) and target.name == "tasks"
-    if not tasks and isinstance(target, (syntax.Attribute, syntax.Subscript)) and _is_root(target.target, "orchestra"):
-        tasks = str(_key(target)).lower() == "pipeline_run_tasks"
-    if not tasks:
-        return None
-    if isinstance(node, syntax.Attribute):
-        return node.name
-    return node.key if isinstance(node.key, syntax.Literal) and isinstance(node.key.value, str) else None
-
-
-def group_named(node: syntax.Node) -> str | None:
-    """The key of `task_groups[...]`."""
-    if isinstance(node, (syntax.Subscript, syntax.Attribute)) and _is_root(node.target, "task_groups"):
-        key = _key(node)
-        return key if isinstance(key, str) else None
-    return None
-
-
-def key_text(key: syntax.Literal | str) -> str:
-    return key if isinstance(key, str) else str(key.value)
-
-
-def _is_root(node: syntax.Node, name: str) -> bool:
-    return isinstance(node, syntax.Name) and node.name == name
-
-
-def _key(node: syntax.Attribute | syntax.Subscript) -> Any:
-    if isinstance(node, syntax.Attribute):
-        return node.name
-    return node.key.value if isinstance(node.key, syntax.Literal) else None
-
-
 def _check(review: Review, place: Place, node: syntax.Node, base: int) -> None:
     def add(code: str, message: str, hint: str | None = None, at: syntax.Node = node) -> None:
         review.add(code, place.loc, message, hint, offset=base + at.offset)
@@ -165,7 +129,7 @@ def _out_of_reach(place: Place, node: syntax.Name, add: Any) -> None:
 
 
 def _member(review: Review, place: Place, node: syntax.Subscript | syntax.Attribute, add: Any) -> None:
-    key = _key(node)
+    key = key_of(node)
     if not isinstance(key, str):
         return
     at = node.key if isinstance(node, syntax.Subscript) else node
@@ -226,7 +190,7 @@ def _orchestra(place: Place, key: str, add: Any, at: syntax.Node) -> None:
 def _statuses(node: syntax.Binary, add: Any) -> None:
     """`.status` compared with words."""
     for side, other in ((node.left, node.right), (node.right, node.left)):
-        if isinstance(side, (syntax.Attribute, syntax.Subscript)) and str(_key(side)).lower() == "status" and (
+        if isinstance(side, (syntax.Attribute, syntax.Subscript)) and str(key_of(side)).lower() == "status" and (
             task_named(side.target) is not None or isinstance(side.target, syntax.Quantifier)
         ):  # fmt: skip
             for literal in other.items if isinstance(other, syntax.ListNode) else (other,):
