@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import json
@@ -9,6 +10,7 @@ import operator
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +92,8 @@ def _on_duckdb(request: dict[str, Any]) -> tuple[list[Row], int]:
 
 def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
     """One process writes a DuckDB file at a time: wait for our turn, saying who has it."""
+    if not read_only:
+        _create(duckdb, path)
     deadline = time.monotonic() + LOCK_SECONDS
     said = False
     while True:
@@ -102,6 +106,20 @@ def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
                 print(f"waiting for the DuckDB file: {e}", file=sys.stderr, flush=True)
                 said = True
             time.sleep(0.1)
+
+
+def _create(duckdb: Any, path: str) -> None:
+    """Put a complete database where there is no file: of two that make the same one, DuckDB tells one that it is broken."""
+    target = Path(path)
+    if target.exists():
+        return
+    with (
+        contextlib.suppress(OSError),  # it is there by now; or the folder takes none, which connecting puts into words
+        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder,
+    ):
+        new = Path(folder, target.name)
+        duckdb.connect(str(new)).close()
+        os.link(new, target)
 
 
 def _on_postgres(request: dict[str, Any]) -> tuple[list[Row], int]:
