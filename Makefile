@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
-GROUPS := rehearse sandbox python dbt test lint tools
+GROUPS := rehearse clients sandbox python dbt test lint tools
 FOLDERS := rehearse sandbox python dbt/duckdb
 DEMO_REQUIREMENTS := $(FOLDERS:%=%/requirements.txt)
 

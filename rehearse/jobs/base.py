@@ -64,17 +64,25 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Step:
+    """One process. `call` is the same program as `module:function`, for a warm process that has `preload` imported already
+    and is forked instead of started: the function sees `argv[1:]` as `sys.argv[1:]`, and returns its exit code."""
+
     argv: list[str]
     env: dict[str, str]
     cwd: Path
+    call: str | None = None
+    preload: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Processes to run one after another. A `result.json` that they leave in the attempt's folder is merged in:
-    {"status": SUCCEEDED or WARNING or FAILED, "message": text, "outputs": {name: value}}, every key optional."""
+    """Processes to run one after another; what they say with `jobs.report` is merged into how the attempt ends.
+
+    `secrets`: more texts to mask than the connection holds.
+    """
 
     steps: list[Step]
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,8 +95,40 @@ class Simulated:
     seconds: float = 0.0
 
 
-Job = Callable[[str, Mapping[str, Any], Connection | None, Attempt], Launch | Simulated]
+@dataclass(frozen=True)
+class Pause:
+    """WAIT: the engine lets this much time pass; no process, no worker, and it goes on over a restart."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Approval:
+    """APPROVAL: ends when somebody says yes or no."""
+
+    message: str
+    approvers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChildRun:
+    """TRIGGER_PIPELINE: ends as the run of the other pipeline does."""
+
+    pipeline: str
+    inputs: dict[str, Any] = field(default_factory=dict)
+    branch: str | None = None
+
+
+Prepared = Launch | Simulated | Pause | Approval | ChildRun
+Job = Callable[[str, Mapping[str, Any], Connection | None, Attempt], Prepared]
 """(job name, rendered parameters, connection, attempt) -> what to do. Raises JobError or BindingError."""
+
+
+def host_step(module: str, env: dict[str, str], cwd: Path, *arguments: str, preload: tuple[str, ...] = ()) -> Step:
+    """A program of ours: `rehearse.jobs.<module>`, whose `main()` returns its exit code."""
+    # -P: the folder it runs in must not shadow what it imports
+    argv = ["python", "-P", "-m", f"rehearse.jobs.{module}", *arguments]
+    return Step(argv, env, cwd, f"rehearse.jobs.{module}:main", preload)
 
 
 def _own_variables(text: str | None) -> dict[str, str]:
