@@ -3,6 +3,7 @@
 RehearseError                 shown as one message, never as a traceback; `exit_code` says how the process ends
 ├── UsageError                exit 2: a flag, a file name or a value given by the caller
 ├── InvalidPipeline           exit 2: the YAML is not a valid pipeline; carries every problem found
+├── StoreError                exit 2: the run store cannot be reached, written or read
 ├── BindingError              exit 2: rehearse.toml, a connection or an environment
 ├── InputError                exit 2: a run input is missing or of the wrong type
 ├── CronError                 exit 2: a cron expression that cannot be read; carries the offset in its text
@@ -28,6 +29,10 @@ class RehearseError(Exception):
 
 
 class UsageError(RehearseError):
+    exit_code = 2
+
+
+class StoreError(RehearseError):
     exit_code = 2
 
 

@@ -10,9 +10,15 @@ import typer
 
 from rehearse import __version__
 from rehearse.cli.explain import explain
+from rehearse.cli.logs import logs
 from rehearse.cli.plan import plan
+from rehearse.cli.requests import approve, cancel
+from rehearse.cli.resume import resume
+from rehearse.cli.retry import retry
 from rehearse.cli.run import run
+from rehearse.cli.runs import runs
 from rehearse.cli.schema import schema
+from rehearse.cli.show import show
 from rehearse.cli.validate import validate
 from rehearse.errors import RehearseError
 
@@ -44,6 +50,13 @@ def _root(
 app.command()(validate)
 app.command()(plan)
 app.command()(run)
+app.command()(runs)
+app.command()(show)
+app.command()(logs)
+app.command()(cancel)
+app.command()(approve)
+app.command()(retry)
+app.command()(resume)
 app.command()(explain)
 app.command()(schema)
 

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from rehearse.bindings.config import Bindings
     from rehearse.language.model import Input
     from rehearse.language.problems import Problem
-    from rehearse.planning.plan import How, Plan
+    from rehearse.planning.plan import Plan
+    from rehearse.planning.selection import Carried
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline's YAML file.")]
 Inputs = Annotated[
@@ -55,9 +56,6 @@ At = Annotated[
         show_default="now",
     ),
 ]
-_RUNS = 100_000  # as many are looked through
-_LISTED = 3
-
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
@@ -68,15 +66,19 @@ class Selection:
     tasks: Sequence[str] = ()
     continue_downstream: bool = False
     from_failed: str | None = None
+    again: str | None = None
+    """A run whose inputs and environment are taken, without its results."""
 
 
 @dataclass(frozen=True)
-class Previous:
-    """What an earlier run leaves to a new one: `statuses` maps `task` or `task[item]` to how it ended."""
+class Prepared:
+    """`carried`: what tasks of an earlier run leave to this one. `previous` is that run, of the store."""
 
-    environment: str
-    inputs: Mapping[str, Any]
-    statuses: Mapping[str, str]
+    plan: Plan
+    bindings: Bindings
+    warnings: list[Problem]
+    carried: Mapping[str, Carried]
+    previous: Mapping[str, Any] | None = None
 
 
 def prepare(
@@ -85,10 +87,11 @@ def prepare(
     environment: str | None,
     selection: Selection = Selection(),
     now: datetime | None = None,
-) -> tuple[Plan, Bindings, list[Problem]]:
+) -> Prepared:
     """Load, check and plan. Raises UsageError, InvalidPipeline, BindingError or InputError."""
     from rehearse.bindings.config import find_root, load_bindings
     from rehearse.cli.validate import make_policy
+    from rehearse.engine.plans import environment_of, how_here
     from rehearse.language.validation import load_pipeline
     from rehearse.planning.inputs import Source, layer_inputs, refuse_undeclared
     from rehearse.planning.plan import make_plan
@@ -100,32 +103,21 @@ def prepare(
     loaded = load_pipeline(file, make_policy(bindings, []))
     declared = loaded.pipeline.inputs
     refuse_undeclared(declared, given)
-    previous = find_run(bindings.root, loaded.alias, selection.from_failed) if selection.from_failed else None
+    wanted = selection.from_failed or selection.again
+    previous, results = find_run(bindings.root, loaded.alias, wanted) if wanted else (None, {})
     if previous is not None:
-        given = layer_inputs(declared, Source("the earlier run", previous.inputs), Source("--input", given))
-        environment = environment or previous.environment
-    name, variables = bindings.environment(environment)
+        given = layer_inputs(declared, Source("the earlier run", previous["inputs"]), Source("--input", given))
+        environment = environment or previous["environment"]
+    name, variables = environment_of(bindings, environment) if previous else bindings.environment(environment)
     # Names on the command line were checked above; what a trigger once gave to the earlier run is kept, declared or not.
     moment = now or datetime.now(UTC)
     plan = make_plan(loaded, given, name, variables, moment, undeclared="accept", how=how_here(bindings))
     _warn_of_options(declared, plan)
-    plan = from_failed(plan, previous.statuses) if previous else plan
-    return select(plan, selection.tasks, selection.continue_downstream), bindings, loaded.warnings
-
-
-def how_here(bindings: Bindings) -> How:
-    """What becomes of a task on this machine, for `make_plan`."""
-    from rehearse.errors import BindingError
-    from rehearse.jobs.registry import how
-    from rehearse.planning.plan import UNKNOWN_CONNECTION
-
-    def here(integration: str, job: str, connection: str | None) -> str:
-        try:
-            return how(job, bindings.connection(integration, connection))
-        except BindingError:
-            return UNKNOWN_CONNECTION
-
-    return here
+    carried: Mapping[str, Carried] = {}
+    if selection.from_failed:
+        plan, carried = from_failed(plan, results)
+    plan = select(plan, selection.tasks, selection.continue_downstream)
+    return Prepared(plan, bindings, loaded.warnings, carried, previous)
 
 
 def wants_json(as_json: bool, format: str | None) -> bool:
@@ -151,42 +143,23 @@ def parse_time(text: str | None) -> datetime | None:
         raise UsageError(f"--at {text}: this is no time", hint) from e
 
 
-def find_run(root: Path, pipeline: str, wanted: str) -> Previous:
-    """A run of this pipeline: `latest`, an id, or the beginning of one. Creates nothing. Raises UsageError."""
-    from rehearse.errors import UsageError
-    from rehearse.store.records import Store
+def find_run(root: Path, pipeline: str, wanted: str) -> tuple[Mapping[str, Any], Mapping[str, Carried]]:
+    """A run of this pipeline: `latest`, an id, or the beginning of one; and how its tasks ended.
 
-    path = root / ".rehearse" / "rehearse.db"
-    if not path.exists():
-        raise UsageError(
-            f"--from-failed {wanted}: nothing has run here yet, there is no {path}", "start with: rehearse run FILE"
-        )
-    store = Store(path)
+    Creates nothing. Raises UsageError.
+    """
+    from rehearse.errors import UsageError
+    from rehearse.planning.selection import previous_of
+    from rehearse.store.records import has_store, open_store
+
+    if not has_store(root):
+        raise UsageError(f"nothing has run here yet, so there is no run '{wanted}'", "start with: rehearse run FILE")
+    store = open_store(root)
     try:
-        runs = store.runs(limit=_RUNS)
-        own = [run for run in runs if run["pipeline"] == pipeline]
-        found = own[:1] if wanted == "latest" else [run for run in own if run["id"].startswith(wanted.lower())]
-        if len(found) != 1:
-            raise _no_such_run(wanted, pipeline, found or own, ambiguous=bool(found))
-        rows = store.task_runs(found[0]["id"])
+        found = store.run(wanted, pipeline)
+        return found, previous_of(store.task_runs(found["id"]))
     finally:
         store.close()
-    statuses = {
-        row["task_id"] if row["item"] is None else f"{row['task_id']}[{row['item']}]": row["status"] for row in rows
-    }
-    return Previous(found[0]["environment"], found[0]["inputs"], statuses)
-
-
-def _no_such_run(wanted: str, pipeline: str, runs: list[dict[str, Any]], ambiguous: bool) -> Exception:
-    from rehearse.errors import UsageError
-
-    listed = "; ".join(f"{run['id']} {run['status']} {run['created_at'][:16]}Z" for run in runs[:_LISTED])
-    if ambiguous:
-        return UsageError(
-            f"--from-failed {wanted}: several runs of {pipeline} begin so", f"give more of the id: {listed}"
-        )
-    hint = f"its newest runs: {listed}" if listed else "start one with: rehearse run FILE"
-    return UsageError(f"--from-failed {wanted}: there is no such run of {pipeline}", hint)
 
 
 def _refuse_contradiction(selection: Selection) -> None:

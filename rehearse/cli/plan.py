@@ -61,8 +61,9 @@ def plan(
 
     in_json = wants_json(as_json, format)
     selection = Selection(tasks or (), continue_downstream, from_failed)
-    made, _, warnings = prepare(file, inputs, environment, selection, parse_time(at))
-    for warning in warnings:
+    prepared = prepare(file, inputs, environment, selection, parse_time(at))
+    made = prepared.plan
+    for warning in prepared.warnings:
         show_problem(warning)
     if in_json:
         from rehearse.planning.json_form import to_json

@@ -1,76 +1,112 @@
-"""A run while it happens: a line per state change, and on a terminal a last line that says what is running."""
+"""Runs while they happen: a line per state change, and on a terminal a last line that says what is running."""
 
 from __future__ import annotations
 
 import re
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.live import Live
-from rich.spinner import Spinner
-from rich.text import Text
-
-from rehearse.cli.output import MARKS, STYLES, duration, talk, tell
+from rehearse.cli.output import MARKS, STYLES, duration, is_terminal, talk, tell
 from rehearse.cli.problems import printable
+from rehearse.engine.active import ActiveRun
 from rehearse.engine.decisions import TaskRun
-from rehearse.engine.runner import Outcome
-from rehearse.planning.plan import Plan
 
 _TAIL_LINES = 12
+_TAIL_BYTES = 8192
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Lines:
     """Prints to stderr. `running` maps a task run's id to its label and start, in order of start."""
 
-    def __init__(self, here: Path, live: Live | None):
+    def __init__(self, here: Path, live: Any = None):
         self._here = here
         self._live = live
         self._running: dict[str, tuple[str, float]] = {}
+        self._shown: dict[str, tuple[str, int]] = {}
+        self._began: dict[str, float] = {}
+        self._main: str | None = None
 
-    def started(self, run_id: str, folder: Path, plan: Plan) -> None:
-        tell((plan.name, "bold"), f"  run {run_id[:8]}, logs in {self._short(folder)}")
+    def started(self, active: ActiveRun) -> None:
+        self._began[active.id] = time.monotonic()
+        if active.parent is None and self._main is None:
+            self._main = active.id
+        started_by = f", started by {active.parent[1].label}" if active.parent else ""
+        tell(
+            (active.plan.name, "bold"),
+            f"  run {active.id[:8]}{started_by}, logs in {self._short(active.root / active.folder)}",
+        )
 
-    def changed(self, run: TaskRun, log: Path | None) -> None:
-        if not run.task.selected:
+    def resumed(self, active: ActiveRun, fates: Mapping[str, int]) -> None:
+        self._began[active.id] = time.monotonic()
+        found = ", ".join(f"{count} {fate}" for fate, count in fates.items()) or "nothing was running"
+        tell((active.plan.name, "bold"), f"  going on with run {active.id[:8]}, whose rehearse died: {found}")
+
+    def changed(self, active: ActiveRun, run: TaskRun) -> None:
+        state = (run.status, run.attempt)
+        if (not run.task.selected and run.carried is None) or self._shown.get(run.id) == state:
             return
+        self._shown[run.id] = state
+        if run.terminal:
+            del self._shown[run.id]  # it comes no more, and ten thousand of them take room
         if run.status in ("RUNNING", "CANCELLING"):
-            self._running.setdefault(run.id, (printable(run.label), time.monotonic()))
+            self._running.setdefault(run.id, (self._label(active, run), time.monotonic()))
             if self._live is None and run.status == "RUNNING":
-                self._line(run, "")
-        else:
+                self._line(active, run, "")
+        elif run.status != "QUEUED" or run.attempt:
             _, since = self._running.pop(run.id, ("", 0.0))
             took = duration(time.monotonic() - since) if since else ""
-            self._line(run, took)
-            if run.status == "FAILED" or (run.status == "QUEUED" and run.attempt):
-                self._show_tail(run, log)
+            self._line(active, run, took)
+            if run.status in ("FAILED", "QUEUED"):
+                self._show_tail(active.log(run))
         self._refresh()
+
+    def asks(self, active: ActiveRun, run: TaskRun, message: str, answer: Callable[[bool, str], None]) -> None:
+        """Ask on the terminal; `rehearse approve` from another one is as good."""
+        tell((f"? {self._label(active, run)} ", "bold yellow"), message or "wants an approval",
+             f"  approve? [y/N], or elsewhere: rehearse approve {active.id[:8]}")  # fmt: skip
+        threading.Thread(target=_ask, args=(answer,), daemon=True).start()
 
     def cancelling(self, running: int) -> None:
         tell(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
 
-    def ended(self, outcome: Outcome, plan: Plan) -> None:
+    def note(self, text: str) -> None:
+        tell(text, style="yellow")
+
+    def ended(self, active: ActiveRun) -> None:
         counts: dict[str, int] = {}
-        for run in outcome.tasks:
-            status = run.status.lower() if run.task.selected else "not selected"
+        simulated = []
+        for run in active.machine.runs:
+            status = run.status.lower() if run.task.selected or run.carried else "not selected"
             counts[status] = counts.get(status, 0) + 1
+            if run.id in active.simulated:
+                simulated.append(run.label)
         summary = ", ".join(f"{count} {status}" for status, count in counts.items())
-        style = STYLES.get(outcome.status, "")
-        tell((outcome.status, style), f" in {duration(outcome.seconds)}: {summary}")
-        if outcome.simulated:
-            tell(f"simulated, not run: {', '.join(sorted(outcome.simulated))}", style="yellow")
-        for alert in plan.alerts:
-            if outcome.status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
+        status = active.status or "left"
+        took = f" in {duration(time.monotonic() - self._began[active.id])}" if active.id in self._began else ""
+        tell((status, STYLES.get(status, "")), f"{took}: {active.message or summary}")
+        if simulated:
+            tell(f"simulated, not run: {', '.join(sorted(simulated))}", style="yellow")
+        if status in ("FAILED", "CANCELLED"):
+            tell(f"go on from there: rehearse retry {active.id[:8]} --from-failed", style="dim")
+        for alert in active.plan.alerts:
+            if status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
                 sinks = ", ".join(
                     f"{d.integration} {d.destination or d.connection_id or ''}".strip() for d in alert.destinations
                 )
                 tell(f"alert, not sent from this machine: '{alert.name}' to {sinks}", style="yellow")
 
-    def _line(self, run: TaskRun, took: str) -> None:
+    def _label(self, active: ActiveRun, run: TaskRun) -> str:
+        prefix = "" if self._main in (active.id, None) else f"{active.plan.alias}/"
+        return printable(prefix + run.label)
+
+    def _line(self, active: ActiveRun, run: TaskRun, took: str) -> None:
         clock = f"{datetime.now(UTC):%H:%M:%SZ}"
         mark = MARKS.get(run.status, "·")
         attempt = f" attempt {run.attempt}" if run.attempt > 1 or run.status == "QUEUED" else ""
@@ -79,16 +115,16 @@ class Lines:
         tell(
             (f"{clock} ", "dim"),
             (f"{mark} {run.status:<9} ", style),
-            f"{run.label}{attempt}",
+            f"{self._label(active, run)}{attempt}",
             (f"  {took}" if took else "", "dim"),
             message,
         )
 
-    def _show_tail(self, run: TaskRun, log: Path | None) -> None:
+    def _show_tail(self, log: Path | None) -> None:
         if log is None:
             return
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 8192))
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-_TAIL_LINES:]
         for line in lines:
             tell(f"    │ {_COLOUR.sub('', line)}", style="dim")
@@ -99,9 +135,16 @@ class Lines:
 
     def _refresh(self) -> None:
         if self._live is not None:
+            from rich.spinner import Spinner
+            from rich.text import Text
+
             labels = [label for label, _ in self._running.values()]
             shown = ", ".join(labels[:4]) + (f" and {len(labels) - 4} more" if len(labels) > 4 else "")
             self._live.update(Spinner("dots", Text(shown, "cyan")) if labels else Text(""))
+
+
+def _ask(answer: Callable[[bool, str], None]) -> None:
+    answer(sys.stdin.readline().strip().lower() in ("y", "yes"), "the terminal")
 
 
 def _figures(outputs: dict[str, Any]) -> str:
@@ -113,8 +156,10 @@ def _figures(outputs: dict[str, Any]) -> str:
 @contextmanager
 def make_progress(here: Path) -> Iterator[Lines]:
     """Live on a terminal, plain lines elsewhere."""
-    if not talk.is_terminal:
-        yield Lines(here, None)
+    if not is_terminal():
+        yield Lines(here)
         return
-    with Live(console=talk, transient=True, refresh_per_second=10, redirect_stdout=False) as live:
+    from rich.live import Live
+
+    with Live(console=talk(), transient=True, refresh_per_second=10, redirect_stdout=False) as live:
         yield Lines(here, live)

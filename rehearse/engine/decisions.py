@@ -7,9 +7,9 @@ the size of the run, because a matrix may have ten thousand iterations.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -20,14 +20,21 @@ from rehearse.language.statuses import GOOD, TERMINAL
 from rehearse.language.templates import render_template, resolve
 from rehearse.planning.matrix import item_keys, matrix_items
 from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
+from rehearse.planning.selection import Carried
 
 NOT_SELECTED = "not selected"
 """The message of a task that a partial run leaves out (section 4.7)."""
+CARRIED = "succeeded in the earlier run"
+LIST_CHANGED = "interrupted: the list of its matrix is another one than before rehearse died"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class TaskRun:
-    """One task, or one task of one matrix iteration. The id stays the same over its attempts."""
+    """One task, or one task of one matrix iteration. The id stays the same over its attempts.
+
+    QUEUED: it waits for a worker, or until `retry_at`. `attempt` counts those that have begun. `carried`: it is not executed,
+    and this is how it ended in the earlier run. `run_parameters`: what expressions may see of its parameters.
+    """
 
     id: str
     task: PlannedTask
@@ -39,6 +46,11 @@ class TaskRun:
     name: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    retry_at: datetime | None = None
+    carried: str | None = None
+    run_parameters: dict[str, Any] | None = None
+    has_begun: bool = True
+    """False: the attempt was recorded, but nothing of it was started, so it may begin with the same number."""
 
     @property
     def label(self) -> str:
@@ -49,8 +61,22 @@ class TaskRun:
     def terminal(self) -> bool:
         return self.status in TERMINAL
 
+    @property
+    def seen_status(self) -> str:
+        """What conditions see."""
+        return self.carried or self.status
 
-@dataclass(eq=False)
+    @property
+    def counts(self) -> bool:
+        """Whether the run has anything to do with this task."""
+        return self.task.selected or self.carried is not None
+
+    @property
+    def variable(self) -> TaskVariable:
+        return TaskVariable(self.seen_status, self.id, self.run_parameters or {}, self.outputs)
+
+
+@dataclass(eq=False, slots=True)
 class Iteration:
     """One instance of a group's tasks: the only one, or one per matrix item."""
 
@@ -72,6 +98,13 @@ class GroupState:
     @property
     def runs(self) -> Iterator[TaskRun]:
         return (run for iteration in self.iterations for run in iteration.runs.values())
+
+
+@dataclass(frozen=True)
+class Ready:
+    """It wants a worker. When there is one, call `begin`."""
+
+    run: TaskRun
 
 
 @dataclass(frozen=True)
@@ -107,19 +140,30 @@ class Finish:
     status: str
 
 
-Action = Start | Stop | Retry | Changed | Finish
+Action = Ready | Start | Stop | Retry | Changed | Finish
 
 
 class Machine:
-    """The decisions of one run. Feed it events; do the actions that it returns, in order."""
+    """The decisions of one run. Feed it events; do the actions that it returns, in order.
 
-    def __init__(self, plan: Plan, run_id: str, now: Callable[[], datetime], new_id: Callable[[], str]):
+    `carried`: label of a task run -> what an earlier run leaves to it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        run_id: str,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+        carried: Mapping[str, Carried] = {},
+    ):
         self.plan = plan
         self.run_id = run_id
         self.status = "CREATED"
         self.cancelled = False
         self._now = now
         self._new_id = new_id
+        self._carried = carried
         self._actions: list[Action] = []
         # What is still to be decided. A queue instead of calls, so that a long chain of skips needs no deep stack.
         self._due: deque[Callable[[], None]] = deque()
@@ -130,7 +174,8 @@ class Machine:
             for upstream in state.plan.depends_on:
                 self._dependents[upstream].append(state)
             self._home |= {task.id.lower(): state.plan.id for task in state.plan.tasks}
-            self._instantiate(state, None, None)
+            for key in self._carried_keys(state.plan) or [None]:
+                self._instantiate(state, key, None)
         self._open_groups = len(self.groups)
 
     @property
@@ -147,12 +192,10 @@ class Machine:
         self._due += [partial(self._decide_group, state) for state in roots]
         return self._take()
 
-    def running(self, run: TaskRun) -> list[Action]:
-        """A worker took up the attempt."""
+    def begin(self, run: TaskRun) -> list[Action]:
+        """There is a worker for a run that was `Ready`: its parameters are evaluated now."""
         if run.status == "QUEUED":
-            run.status = "RUNNING"
-            run.started_at = run.started_at or self._now()
-            self._actions.append(Changed(run))
+            self._begin(run)
         return self._take()
 
     def ended(self, run: TaskRun, status: str, message: str | None, outputs: Mapping[str, Any]) -> list[Action]:
@@ -165,6 +208,7 @@ class Machine:
         run.message = message
         if status == "FAILED" and run.attempt <= run.task.retries and not self.cancelled:
             run.status = "QUEUED"
+            run.retry_at = self._now() + timedelta(minutes=run.task.retry_delay_minutes)
             self._actions += [Changed(run), Retry(run, run.task.retry_delay_minutes * 60.0)]
         else:
             if self.cancelled and status == "FAILED" and run.status == "CANCELLING":
@@ -173,8 +217,15 @@ class Machine:
         return self._take()
 
     def retry_due(self, run: TaskRun) -> list[Action]:
-        if not run.terminal:
-            self._begin(run)
+        if run.status == "QUEUED" and run.retry_at is not None:
+            run.retry_at = None
+            self._actions.append(Ready(run))
+        return self._take()
+
+    def requeue(self, run: TaskRun) -> list[Action]:
+        """A running attempt turns out never to have begun: it begins again, with the same number."""
+        run.status, run.has_begun = "QUEUED", False
+        self._actions += [Changed(run), Ready(run)]
         return self._take()
 
     def cancel(self) -> list[Action]:
@@ -192,11 +243,108 @@ class Machine:
                 self._end(run, "CANCELLED", None)
         return self._take()
 
+    # After a crash
+
+    @classmethod
+    def restore(
+        cls,
+        plan: Plan,
+        run_id: str,
+        now: Callable[[], datetime],
+        new_id: Callable[[], str],
+        rows: Iterable[Mapping[str, Any]],
+        status: str,
+        carried: Mapping[str, Carried] = {},
+    ) -> Machine:
+        """The machine of a run again, from what was stored of its task runs: see `store.records` for the columns.
+
+        What was stored last was a state in which all that was due had been decided. Go on with `resume`, and with `ended` or
+        `requeue` for each run that is RUNNING or CANCELLING.
+        """
+        machine = cls(plan, run_id, now, new_id, carried)
+        by_group: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            by_group.setdefault(row["group_id"], []).append(row)
+        for state in machine.groups.values():
+            machine._restore_group(state, by_group.get(state.plan.id, []))
+        machine.cancelled = status == "CANCELLING"
+        if any(run.counts and run.carried is None and run.status != "CREATED" for run in machine.runs):
+            machine.status = "CANCELLING" if machine.cancelled else "RUNNING"
+            machine._restore_counters()
+        return machine
+
+    def resume(self) -> list[Action]:
+        """What was to be done when the engine died, except for attempts that were running."""
+        if self.status == "CREATED":
+            return self.cancel() if self.cancelled else self.start()
+        for run in self.runs:
+            if run.status == "QUEUED" and run.retry_at is not None:
+                self._actions.append(Retry(run, max(0.0, (run.retry_at - self._now()).total_seconds())))
+            elif run.status == "QUEUED":
+                self._actions.append(Ready(run))
+        if self._open_groups == 0:
+            self._finish()
+        return self._take()
+
+    def in_flight(self) -> list[TaskRun]:
+        """What has been decided and has not ended."""
+        return [run for run in self.runs if run.status in ("QUEUED", "RUNNING", "CANCELLING")]
+
+    def rendered(self, run: TaskRun) -> tuple[dict[str, Any], str | None]:
+        """Parameters and connection of an attempt that began before the crash. Raises ExpressionError."""
+        scope = self._scope(run)
+        return resolve(run.task.parameters, scope), to_text(resolve(run.task.connection, scope)) or None
+
+    def _restore_group(self, state: GroupState, rows: list[Mapping[str, Any]]) -> None:
+        stored = {(row["task_id"], row["item"]): row for row in rows}
+        keys = dict.fromkeys(row["item"] for row in rows)
+        if state.plan.matrix is not None and rows and None not in keys:
+            self._restore_iterations(state, list(keys))
+        for iteration in state.iterations:
+            for run in iteration.runs.values():
+                if (row := stored.get((run.task.id, iteration.key))) is not None:
+                    _fill(run, row)
+            iteration.unfinished = sum(not run.terminal for run in iteration.runs.values())
+        state.unfinished = sum(iteration.unfinished > 0 for iteration in state.iterations)
+        if state.plan.matrix is not None:
+            state.queue.extend(
+                iteration
+                for iteration in state.iterations
+                if iteration.key is not None and iteration.unfinished and not _has_started(iteration)
+            )
+
+    def _restore_iterations(self, state: GroupState, keys: list[str]) -> None:
+        """The items are worked out again. A list that is another one by now leaves the old iterations without items."""
+        try:
+            items = self._items(state)
+            by_key = dict(zip(item_keys(items), items, strict=True))
+        except (ExpressionError, ValueError):
+            by_key = {}
+        state.iterations.clear()
+        state.unfinished = 0
+        known = [key for key in by_key if key in keys] if set(by_key) == set(keys) else keys
+        for key in known:
+            self._instantiate(state, key, by_key.get(key, _Lost))
+
+    def _restore_counters(self) -> None:
+        closed: set[str] = set()
+        waiting = list(self.groups.values())
+        while waiting:
+            now = [s for s in waiting if s.unfinished == 0 and closed.issuperset(s.plan.depends_on)]
+            if not now:
+                break
+            closed |= {state.plan.id for state in now}
+            waiting = [state for state in waiting if state not in now]
+        for group_id in closed:
+            self._open_groups -= 1
+            for dependent in self._dependents[group_id]:
+                dependent.waiting_for -= 1
+
     # Groups
 
     def _decide_group(self, state: GroupState) -> None:
         group = state.plan
-        if not any(task.selected for task in group.tasks):
+        if not any(run.status == "CREATED" for run in state.runs):
             self._actions += [Changed(run) for run in state.runs]
             self._close_group(state)
             return
@@ -223,26 +371,39 @@ class Machine:
         state.unfinished = 0
         for key, item in zip(item_keys(items), items, strict=True):
             self._instantiate(state, key, item)
-        self._actions += [Changed(run) for run in state.runs if not run.task.selected]
+        self._actions += [Changed(run) for run in state.runs]
         assert state.plan.matrix is not None
-        limit = state.plan.matrix.max_parallel or len(items)
-        state.queue.extend(state.iterations[limit:])
-        self._due += [partial(self._start_iteration, iteration) for iteration in state.iterations[:limit]]
+        to_do = [iteration for iteration in state.iterations if iteration.unfinished]
+        limit = state.plan.matrix.max_parallel or len(to_do)
+        state.queue.extend(to_do[limit:])
+        self._due += [partial(self._start_iteration, iteration) for iteration in to_do[:limit]]
+        if not to_do:
+            self._close_group(state)
 
     def _instantiate(self, state: GroupState, key: str | None, item: Any) -> None:
         iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks))
         for task in state.plan.tasks:
             run = iteration.runs[task.id] = TaskRun(self._new_id(), task, iteration, name=task.name)
-            if not task.selected:
+            left = self._carried.get(run.label)
+            if left is not None:
+                run.status, run.message, run.carried, run.outputs = "SKIPPED", CARRIED, left.status, dict(left.outputs)
+            elif not task.selected:
                 run.status, run.message = "SKIPPED", NOT_SELECTED
-                iteration.unfinished -= 1
+            iteration.unfinished -= run.terminal
         state.iterations.append(iteration)
-        state.unfinished += 1
+        state.unfinished += iteration.unfinished > 0
+
+    def _carried_keys(self, group: PlannedGroup) -> list[str | None]:
+        """The iterations of a matrix of which nothing is executed again: what they left is known by item."""
+        if group.matrix is None or not self._carried or any(task.selected for task in group.tasks):
+            return []
+        starts = [f"{task.id}[" for task in group.tasks]
+        return list(dict.fromkeys(label[len(s) : -1] for s in starts for label in self._carried if label.startswith(s)))
 
     def _end_all(self, state: GroupState, status: str, message: str | None) -> None:
         """End a group of which nothing was started; its tasks get no chance of their own."""
         for run in state.runs:
-            if run.task.selected:
+            if run.status == "CREATED":
                 self._record(run, status, message)
         self._close_group(state)
 
@@ -258,11 +419,18 @@ class Machine:
     # Iterations and tasks
 
     def _start_iteration(self, iteration: Iteration) -> None:
+        if iteration.item is _Lost:
+            for run in iteration.runs.values():
+                if run.status == "CREATED":
+                    self._end(run, "FAILED", LIST_CHANGED)
+            return
         for run in iteration.runs.values():
-            if run.task.selected and all(iteration.runs[task_id].terminal for task_id in run.task.depends_on):
+            if run.status == "CREATED" and all(iteration.runs[task_id].terminal for task_id in run.task.depends_on):
                 self._due.append(partial(self._decide_task, run))
 
     def _decide_task(self, run: TaskRun) -> None:
+        if run.status != "CREATED":
+            return
         upstream = [run.iteration.runs[task_id] for task_id in run.task.depends_on]
         try:
             wanted = self._wanted(run.task.condition, upstream, run)
@@ -274,10 +442,12 @@ class Machine:
         elif run.task.paused:
             self._end(run, "SUCCEEDED", "paused: not executed")
         else:
-            self._begin(run)
+            run.status = "QUEUED"
+            self._actions += [Changed(run), Ready(run)]
 
     def _begin(self, run: TaskRun) -> None:
-        run.attempt += 1
+        run.attempt += run.has_begun
+        run.has_begun = True
         run.message = None
         try:
             scope = self._scope(run)
@@ -288,8 +458,9 @@ class Machine:
             hint = f" ({e.hint})" if e.hint else ""
             self._end(run, "FAILED", f"parameters: {e}{hint}")
             return
-        run.status = "QUEUED"
-        self._actions.append(Start(run, run.attempt, parameters, connection))
+        run.status = "RUNNING"
+        run.started_at = run.started_at or self._now()
+        self._actions += [Changed(run), Start(run, run.attempt, parameters, connection)]
 
     def _record(self, run: TaskRun, status: str, message: str | None) -> None:
         if status == "FAILED" and run.task.treat_failure_as_warning:
@@ -317,7 +488,7 @@ class Machine:
         if failed and matrix is not None and not matrix.continue_on_error:
             for later in state.queue:
                 for run in later.runs.values():
-                    if run.task.selected:
+                    if run.status == "CREATED":
                         self._record(run, "SKIPPED", "an earlier iteration failed")
             state.unfinished -= len(state.queue)
             state.queue.clear()
@@ -330,9 +501,9 @@ class Machine:
 
     def _wanted(self, condition: str | None, upstream: list[TaskRun], run: TaskRun | None) -> bool:
         """What is not selected counts for nothing; what has nothing else upstream is run because it was asked for."""
-        selected = [up for up in upstream if up.task.selected]
-        if condition is None or (upstream and not selected):
-            return all(up.status in GOOD for up in selected)
+        counting = [up for up in upstream if up.counts]
+        if condition is None or (upstream and not counting):
+            return all(up.seen_status in GOOD for up in counting)
         scope = self._scope(run, in_condition=True)
         return truthy(render_template(templates.parse_condition(condition), scope))
 
@@ -347,7 +518,7 @@ class Machine:
                 "pipeline_run_id": self.run_id,
                 "pipeline_run_started_at": self.plan.created_at,
                 "current_time": self._now(),
-                "current_branch": None,
+                "current_branch": self.plan.branch,
                 "task_run_id": run.id if run else None,
                 "pipeline_run_tasks": tasks,
             },
@@ -368,9 +539,9 @@ class Machine:
         iterations = [within] if within is not None and within.group is state else state.iterations
         runs = [run for it in iterations for run in it.runs.values() if run.task.id.lower() == task_id.lower()]
         if len(iterations) == 1 and (iterations[0] is within or iterations[0].key is None):
-            return TaskVariable(runs[0].status, runs[0].id, {}, runs[0].outputs)
+            return runs[0].variable
         outputs = {str(run.iteration.key): run.outputs for run in runs if run.outputs}
-        return TaskVariable(worst(run.status for run in runs), runs[0].id, {}, outputs)
+        return TaskVariable(worst(run.seen_status for run in runs), runs[0].id, {}, outputs)
 
     def _finish(self) -> None:
         self.status = "CANCELLED" if self.cancelled else worst(run.status for run in self.runs)
@@ -390,6 +561,22 @@ def worst(statuses: Iterator[str] | list[str]) -> str:
         if status in found:
             return status
     return "SKIPPED" if found == {"SKIPPED"} else "SUCCEEDED"
+
+
+class _Lost:
+    """Stands for the item of an iteration whose list is another one by now."""
+
+
+def _has_started(iteration: Iteration) -> bool:
+    return any(run.status != "CREATED" for run in iteration.runs.values() if run.counts and run.carried is None)
+
+
+def _fill(run: TaskRun, row: Mapping[str, Any]) -> None:
+    run.id, run.name, run.status, run.attempt = row["id"], row["name"], row["status"], row["attempt"]
+    run.message, run.outputs, run.carried = row["message"], row["outputs"], row["carried"]
+    run.run_parameters = row["parameters"] or None
+    for name in ("started_at", "ended_at", "retry_at"):
+        setattr(run, name, datetime.fromisoformat(row[name]) if row[name] else None)
 
 
 class _Tasks(Mapping[str, TaskVariable]):
@@ -417,7 +604,7 @@ class _Groups(Mapping[str, list[TaskVariable]]):
         self._machine = machine
 
     def __getitem__(self, group_id: str) -> list[TaskVariable]:
-        return [TaskVariable(run.status, run.id, {}, run.outputs) for run in self._machine.groups[group_id].runs]
+        return [run.variable for run in self._machine.groups[group_id].runs]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._machine.groups)

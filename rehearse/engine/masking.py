@@ -40,7 +40,7 @@ def _forms(value: str) -> Iterable[bytes]:
 
 
 class Masker:
-    """Feed chunks, write what comes back; a tail as long as the longest secret is held back until `flush`."""
+    """Feed chunks, write what comes back; what may be the beginning of a secret is held back until more comes, or `flush`."""
 
     def __init__(self, secrets: Iterable[str]):
         forms = {
@@ -49,19 +49,33 @@ class Masker:
         ordered = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
         self._overlap = len(ordered[0]) - 1 if ordered else 0
+        self._by_first: dict[int, list[bytes]] = {}
+        for form in ordered:
+            self._by_first.setdefault(form[0], []).append(form)
         self._held = b""
 
     def feed(self, chunk: bytes) -> bytes:
         if self._pattern is None:
             return chunk
-        text = self._pattern.sub(MASK, self._held + chunk)
-        keep = min(self._overlap, len(text))
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
+        text = self._held + chunk
+        cut = self._first_open(text)
+        for match in self._pattern.finditer(text, max(0, cut - self._overlap)):
+            if match.start() < cut < match.end():
+                cut = match.start()
+        self._held = text[cut:]
+        return self._pattern.sub(MASK, text[:cut])
 
     def flush(self) -> bytes:
         held, self._held = self._held, b""
-        return held
+        return self._pattern.sub(MASK, held) if self._pattern else held
+
+    def _first_open(self, text: bytes) -> int:
+        """Where the first secret begins that the text breaks off in; its length when there is none."""
+        for start in range(max(0, len(text) - self._overlap), len(text)):
+            forms = self._by_first.get(text[start])
+            if forms and any(len(form) > len(text) - start and form.startswith(text[start:]) for form in forms):
+                return start
+        return len(text)
 
     def text(self, value: str) -> str:
         """Mask one complete text."""

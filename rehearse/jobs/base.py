@@ -27,17 +27,24 @@ class JobError(RehearseError):
 
 @dataclass(frozen=True)
 class Attempt:
-    """The circumstances of one attempt. `folder` is its own, for log, script and artifacts; `root` is the repository."""
+    """The circumstances of one attempt. `folder` is its own, for log, script and artifacts; `root` is the repository.
+
+    `isolate`: whether the task gets an environment of its own instead of the project's.
+    """
 
     root: Path
     folder: Path
     run_id: str
     task_run_id: str
     number: int
-    webhook_url: str
     webhook_token: str
+    task_id: str = ""
+    item: str | None = None
+    isolate: bool = False
+    connections: Callable[[str, str | None], Connection | None] = lambda integration, connection_id: None
+    """(integration, connection id) -> another connection than the task's own."""
 
-    def environment(self, connection: Connection | None, own: str | None = None) -> dict[str, str]:
+    def environment(self, connection: Connection | None, own: str | Mapping[str, Any] | None = None) -> dict[str, str]:
         """An allowlisted environment, then ORCHESTRA_*, the connection's secrets, and the task's own JSON (section 10)."""
         env = {name: os.environ[name] for name in _INHERITED if name in os.environ} | _QUIET
         # Tasks use the environment that rehearse is installed in, whether or not the caller has activated it.
@@ -49,8 +56,7 @@ class Attempt:
             "ORCHESTRA_TASK_RUN_ID": self.task_run_id,
             "ORCHESTRA_PIPELINE_RUN_ID": self.run_id,
             "ORCHESTRA_TASK_ATTEMPT_NUMBER": str(self.number),
-            "ORCHESTRA_WEBHOOK_URL": self.webhook_url,
-        }
+        }  # ORCHESTRA_WEBHOOK_URL comes from the supervisor, which is the webhook
 
     def directory(self, project_dir: str | None) -> Path:
         """The working directory of a task. Raises JobError when it is missing or outside the repository."""
@@ -93,6 +99,7 @@ class Simulated:
     message: str | None = None
     outputs: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
+    operations: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,11 +138,12 @@ def host_step(module: str, env: dict[str, str], cwd: Path, *arguments: str, prel
     return Step(argv, env, cwd, f"rehearse.jobs.{module}:main", preload)
 
 
-def _own_variables(text: str | None) -> dict[str, str]:
+def _own_variables(text: str | Mapping[str, Any] | None) -> dict[str, str]:
+    """JSON text, or what it says already: a value that is one expression keeps its type."""
     if not text:
         return {}
     try:
-        values = json.loads(text)
+        values = json.loads(text) if isinstance(text, str) else text
     except ValueError as e:
         raise JobError(f"environment_variables is not valid JSON once its expressions are filled in: {e}") from e
     if not isinstance(values, dict):

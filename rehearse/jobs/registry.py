@@ -8,7 +8,17 @@ from rehearse.bindings.config import Connection
 from rehearse.jobs.base import Job
 from rehearse.language.parameters import PARAMETERS
 
-_PROCESS_JOBS = {"PYTHON_EXECUTE_SCRIPT": "python", "DBT_CORE_EXECUTE": "dbt_core"}
+_ENGINE_JOBS = ("WAIT", "APPROVAL", "TRIGGER_PIPELINE")
+_PROCESS_JOBS = {
+    "PYTHON_EXECUTE_SCRIPT": "python",
+    "DBT_CORE_EXECUTE": "dbt_core",
+    **dict.fromkeys(_ENGINE_JOBS, "orchestra"),
+}
+
+
+def needs_no_process(job: str) -> bool:
+    """Whether the engine does this job itself, without a worker."""
+    return job in _ENGINE_JOBS
 
 
 def module_of(job: str) -> str | None:

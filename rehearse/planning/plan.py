@@ -147,6 +147,7 @@ class Plan:
     alerts: tuple[Alert, ...] = ()
     max_active: int | None = None
     hidden: tuple[str, ...] = ()
+    branch: str | None = None
 
     @property
     def tasks(self) -> list[PlannedTask]:

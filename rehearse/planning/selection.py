@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rehearse.errors import UsageError
 from rehearse.language.statuses import GOOD
 from rehearse.language.words import did_you_mean
-from rehearse.planning.plan import Plan
+from rehearse.planning.plan import Plan, PlannedGroup, PlannedTask
 
 _LISTED = 20  # names in an error message
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What a task run leaves to a later run: its status for conditions, its outputs for expressions (section 4.7)."""
+
+    status: str
+    outputs: dict[str, Any]
 
 
 def select(plan: Plan, tasks: Sequence[str], continue_downstream: bool = False) -> Plan:
@@ -35,12 +44,22 @@ def select(plan: Plan, tasks: Sequence[str], continue_downstream: bool = False) 
     return _mark(plan, chosen, {})
 
 
-def from_failed(plan: Plan, previous: Mapping[str, str]) -> Plan:
-    """The same plan for a new run that finishes an earlier one.
+def previous_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Carried]:
+    """Label -> how it ended, of the task runs of the store. What was carried into that run is carried on."""
+    return {
+        row["task_id"] if row["item"] is None else f"{row['task_id']}[{row['item']}]": Carried(
+            row["carried"] or row["status"], row["outputs"]
+        )
+        for row in rows
+    }
 
-    `previous` maps a task run's label, `task` or `task[item]`, to the status that its conditions saw. Selected are tasks that
-    failed, were cancelled or never ended, in any of their iterations; everything downstream of them; and what was never
-    reached. The others are carried: they keep their status and are not executed again.
+
+def from_failed(plan: Plan, previous: Mapping[str, Carried]) -> tuple[Plan, dict[str, Carried]]:
+    """The same plan for a new run that finishes an earlier one, and the task runs that are not executed again.
+
+    `previous` maps a task run's label, `task` or `task[item]`, to how it ended, as its conditions saw it. Executed are tasks
+    that failed, were cancelled or never ended; everything downstream of them; and what was never reached. Of a matrix, only
+    the iterations that did not succeed are, unless something upstream is executed again.
 
     Raises UsageError when nothing failed.
     """
@@ -56,13 +75,56 @@ def from_failed(plan: Plan, previous: Mapping[str, str]) -> Plan:
         for task in plan.tasks
         if not statuses[task.id] & {*GOOD} or (task.group_id in cut_short and "SKIPPED" in statuses[task.id])
     }
-    chosen = _Graph(plan).downstream(failed) | unreached
+    graph = _Graph(plan)
+    chosen = graph.downstream(failed) | unreached
     carried = {
         task_id: "WARNING" if "WARNING" in found else "SUCCEEDED"
         for task_id, found in statuses.items()
         if task_id not in chosen
     }
-    return _mark(plan, chosen, carried)
+    return _mark(plan, chosen, carried), _labels(plan, graph, chosen, previous)
+
+
+def _labels(plan: Plan, graph: _Graph, chosen: set[str], previous: Mapping[str, Carried]) -> dict[str, Carried]:
+    """The task runs that keep what they did: of tasks that are not executed again, and of a matrix the good iterations."""
+    again = {group.id for group in plan.groups if any(task.id in chosen for task in group.tasks)}
+    kept: dict[str, Carried] = {}
+    for group in plan.groups:
+        anew = graph.waits_for_any(group.id, again)
+        for key in _item_keys(group, previous):
+            bad: set[str] = set()
+            for task in _in_order(group):
+                label = task.id if key is None else f"{task.id}[{key}]"
+                found = previous.get(label)
+                good = found is not None and found.status in GOOD
+                if task.id in chosen and (anew or key is None or not good or not bad.isdisjoint(task.depends_on)):
+                    bad.add(task.id)
+                elif good and found is not None:
+                    kept[label] = found
+    return kept
+
+
+def _item_keys(group: PlannedGroup, previous: Mapping[str, Carried]) -> list[str | None]:
+    if group.matrix is None:
+        return [None]
+    starts = [f"{task.id}[" for task in group.tasks]
+    return list(
+        dict.fromkeys(
+            label[len(s) : -1] for label in previous for s in starts if label.startswith(s) and label[-1] == "]"
+        )
+    )
+
+
+def _in_order(group: PlannedGroup) -> list[PlannedTask]:
+    """Tasks after those that they wait for."""
+    order, waiting = [], list(group.tasks)
+    done: set[str] = set()
+    while waiting:
+        now = [task for task in waiting if done.issuperset(task.depends_on)]
+        order += now
+        done |= {task.id for task in now}
+        waiting = [task for task in waiting if task.id not in done]
+    return order
 
 
 def _mark(plan: Plan, chosen: set[str], carried: Mapping[str, str]) -> Plan:
@@ -94,6 +156,10 @@ class _Graph:
     def downstream(self, tasks: set[str]) -> set[str]:
         """These tasks and all that wait for them, directly or not."""
         return self._closure(tasks, _reversed(self._tasks_up), _reversed(self._groups_up))
+
+    def waits_for_any(self, group_id: str, groups: set[str]) -> bool:
+        """Whether a group waits, directly or not, for one of these."""
+        return not (_reach(self._groups_up[group_id], self._groups_up) - {group_id}).isdisjoint(groups)
 
     def _closure(
         self, tasks: set[str], task_edges: Mapping[str, set[str]], group_edges: Mapping[str, set[str]]
@@ -154,13 +220,13 @@ def _unknown(plan: Plan, name: str) -> UsageError:
     return UsageError(f"there is no task or group '{name}' in {plan.alias}", f"{guess} {listed}" if guess else listed)
 
 
-def _by_task(plan: Plan, previous: Mapping[str, str]) -> dict[str, set[str]]:
+def _by_task(plan: Plan, previous: Mapping[str, Carried]) -> dict[str, set[str]]:
     """task id -> the statuses of its runs, one per iteration. What is no longer in the pipeline is left out."""
     statuses: dict[str, set[str]] = {task.id: set() for task in plan.tasks}
-    for label, status in previous.items():
+    for label, found in previous.items():
         task_id = label
         while task_id not in statuses and "[" in task_id:  # ids may hold brackets, so the longest id that fits counts
             task_id = task_id.rpartition("[")[0]
         if task_id in statuses:
-            statuses[task_id].add(status)
+            statuses[task_id].add(found.status)
     return statuses

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -15,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from rehearse.engine.runner import _file_name
-from rehearse.engine.webhook import Webhook
+from rehearse.engine.plans import folder_name
 
 MARKER = "rehearse-test-sleeper"
 
@@ -61,10 +59,6 @@ def processes(marker: str) -> list[str]:
     return [line for line in listed.splitlines() if marker in line]
 
 
-def parent(pid: str) -> str:
-    return subprocess.run(["ps", "-o", "ppid=", "-p", pid], capture_output=True, text=True).stdout.strip()
-
-
 def start(bin_dir: Path, folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [bin_dir / "rehearse", "run", "p.yml"], cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
@@ -86,7 +80,7 @@ def sleeper(folder: Path, stubborn: bool = False) -> str:
     )
 
 
-def test_ctrl_c_stops_the_tasks_and_leaves_no_process(bin_dir: Path, tmp_path: Path) -> None:
+def test_fault_07_ctrl_c_stops_the_tasks_and_leaves_no_process(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, sleeper(tmp_path))
     process = start(bin_dir, tmp_path)
     process.send_signal(signal.SIGINT)
@@ -97,7 +91,7 @@ def test_ctrl_c_stops_the_tasks_and_leaves_no_process(bin_dir: Path, tmp_path: P
     assert processes(MARKER + str(tmp_path)) == []
 
 
-def test_a_second_ctrl_c_kills_a_task_that_ignores_the_first(bin_dir: Path, tmp_path: Path) -> None:
+def test_fault_08_a_second_ctrl_c_kills_a_task_that_ignores_the_first(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, sleeper(tmp_path, stubborn=True))
     process = start(bin_dir, tmp_path)
     process.send_signal(signal.SIGINT)
@@ -157,8 +151,8 @@ def test_a_task_in_a_session_of_its_own_ends_too(bin_dir: Path, tmp_path: Path) 
 def test_a_killed_supervisor_takes_its_task_along(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, sleeper(tmp_path))
     process = start(bin_dir, tmp_path)
-    [supervisor] = [p for p in processes("supervisor.py") if f" {process.pid} " in f" {parent(p.split()[0])} "]
-    os.kill(int(supervisor.split()[0]), signal.SIGKILL)
+    claim = json.loads((tmp_path / ".rehearse" / "latest" / "only" / "1" / "claim.json").read_text())
+    os.kill(claim["pid"], signal.SIGKILL)
     _, said = process.communicate(timeout=10)
     assert process.returncode == 1 and "its supervisor was killed" in said
     assert processes(MARKER + str(tmp_path)) == []
@@ -191,7 +185,7 @@ def test_the_state_is_for_its_owner_alone(bin_dir: Path, tmp_path: Path) -> None
     assert (tmp_path / ".rehearse").stat().st_mode & 0o077 == 0
 
 
-def test_a_store_of_a_newer_version_is_refused(bin_dir: Path, tmp_path: Path) -> None:
+def test_fault_32_a_store_of_a_newer_version_is_refused(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, "pass")
     run(bin_dir, tmp_path)
     with sqlite3.connect(tmp_path / ".rehearse" / "rehearse.db") as database:
@@ -200,22 +194,7 @@ def test_a_store_of_a_newer_version_is_refused(bin_dir: Path, tmp_path: Path) ->
     assert done.returncode == 2 and "was written by a newer rehearse" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("headers", "body", "status"),
-    [({}, b"{}", 401), ({"Content-Length": "-1"}, b"", 400), ({}, b"[]", 422), ({}, b" " * 6_000_000, 413)],
-)
-def test_the_webhook_answers_whatever_comes(headers: dict[str, str], body: bytes, status: int) -> None:
-    webhook = Webhook(lambda event: None)
-    try:
-        token = "wrong" if status == 401 else webhook.token
-        connection = http.client.HTTPConnection("127.0.0.1", int(webhook.url.rsplit(":", 1)[1]), timeout=5)
-        connection.request("POST", "/", body, {"Authorization": f"Bearer {token}", **headers})
-        assert connection.getresponse().status == status
-    finally:
-        webhook.close()
-
-
-def test_a_killed_task_says_by_which_signal(bin_dir: Path, tmp_path: Path) -> None:
+def test_fault_05_a_killed_task_says_by_which_signal(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, "import os; os.kill(os.getpid(), 9)")
     done = run(bin_dir, tmp_path)
     assert done.returncode == 1 and "killed by signal 9 (possibly out of memory)" in done.stderr
@@ -290,8 +269,8 @@ def test_a_misspelt_file_name_gets_a_suggestion(bin_dir: Path, tmp_path: Path) -
 
 def test_labels_that_look_alike_get_folders_of_their_own() -> None:
     names = {
-        _file_name(label)
+        folder_name(label)
         for label in ("load@a/b", "load@a_b", "load@a b", "load@..", "..", "load@" + "x" * 500, "load@" + "x" * 501)
     }
     assert len(names) == 7 and all(len(name) < 100 and "/" not in name and not name.startswith(".") for name in names)
-    assert _file_name("load_table@postgres.orders") == "load_table@postgres.orders"
+    assert folder_name("load_table@postgres.orders") == "load_table@postgres.orders"

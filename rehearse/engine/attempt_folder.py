@@ -1,0 +1,55 @@
+"""The folder of one attempt, which says what became of it whoever asks. Only the standard library: the supervisor uses it.
+
+claim.json   {"pid", "started"} of the supervisor; made once, so that an attempt starts at most once
+task.json    {"pid", "started"} of the process that runs now
+stop         somebody wants the attempt to end
+log          what the task printed, masked
+events.jsonl what it posted to its webhook, masked
+exit.json    how it ended: see `supervisor`. Once it is there, nothing changes any more
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+CLAIM, TASK, STOP, LOG, EVENTS, EXIT = "claim.json", "task.json", "stop", "log", "events.jsonl", "exit.json"
+
+
+def write_once(folder: str, name: str, content: dict[str, Any]) -> bool:
+    """Make a file that is complete from the beginning; False when it was there already."""
+    temporary = _write_temporary(folder, name, content)
+    try:
+        os.link(temporary, os.path.join(folder, name))
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def replace(folder: str, name: str, content: dict[str, Any], *, durable: bool = False) -> None:
+    """Complete or not there at all. `durable`: also over a power cut."""
+    temporary = _write_temporary(folder, name, content, durable)
+    os.rename(temporary, os.path.join(folder, name))
+
+
+def read(folder: str, name: str) -> dict[str, Any] | None:
+    """The content; None when it is not there, or not whole (the disk was full)."""
+    try:
+        with open(os.path.join(folder, name), "rb") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _write_temporary(folder: str, name: str, content: dict[str, Any], durable: bool = False) -> str:
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}")
+    with open(temporary, "w") as file:
+        json.dump(content, file)
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
+    return temporary

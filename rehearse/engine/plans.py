@@ -1,0 +1,88 @@
+"""From a file, or from the record of a run, to its Plan and the Machine that decides it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rehearse.bindings.config import Bindings
+from rehearse.errors import BindingError, UsageError
+from rehearse.jobs.registry import how
+from rehearse.language.validation import LoadedPipeline, load_pipeline
+from rehearse.language.words import did_you_mean
+from rehearse.planning.plan import UNKNOWN_CONNECTION, How, Plan, make_plan
+from rehearse.planning.secrets import redact
+
+PIPELINES = "orchestra"
+SNAPSHOT = "pipeline.yml"
+
+
+def how_here(bindings: Bindings) -> How:
+    """What becomes of a task on this machine, for `make_plan`."""
+
+    def here(integration: str, job: str, connection: str | None) -> str:
+        try:
+            return how(job, bindings.connection(integration, connection))
+        except BindingError:
+            return UNKNOWN_CONNECTION
+
+    return here
+
+
+def find_pipeline(root: Path, name: str) -> Path:
+    """A pipeline of the repository by its alias, or by its path from the root. Raises UsageError."""
+    candidates = [root / name, *(root / PIPELINES / f"{name}{suffix}" for suffix in (".yml", ".yaml", ".oml"))]
+    for path in candidates:
+        if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+            return path
+    known = sorted(path.stem for path in (root / PIPELINES).glob("*") if path.suffix in (".yml", ".yaml", ".oml"))
+    hint = did_you_mean(name, known) or f"{PIPELINES}/ has: {', '.join(known) or 'no pipeline'}"
+    raise UsageError(f"there is no pipeline '{name}' here", hint)
+
+
+def plan_of_file(path: Path, bindings: Bindings, inputs: Mapping[str, Any], environment: str | None) -> Plan:
+    """A new run of a file that somebody else than the user at the keyboard starts. Raises RehearseError."""
+    name, variables = environment_of(bindings, environment)
+    now = datetime.now(UTC)
+    return make_plan(load_pipeline(path), inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
+
+
+def plan_of_record(record: Mapping[str, Any], bindings: Bindings) -> Plan:
+    """The plan of a stored run again: its snapshot, its frozen inputs, its time; variables and bindings of today.
+
+    Values that were secret are not in the record: they are looked up anew. Raises RehearseError when one is not there.
+    """
+    loaded = load_pipeline(bindings.root / record["folder"] / SNAPSHOT)
+    loaded = LoadedPipeline(record["file"], loaded.text, loaded.pipeline, loaded.warnings)
+    name, variables = environment_of(bindings, record["environment"])
+    created = datetime.fromisoformat(record["created_at"])
+    inputs = record["inputs"]
+    plan = make_plan(loaded, inputs, name, variables, created, undeclared="accept", how=how_here(bindings))
+    return replace(plan, alias=record["pipeline"], branch=record["branch"])
+
+
+def environment_of(bindings: Bindings, name: str | None) -> tuple[str, dict[str, Any]]:
+    """The environment of another run: where there is none at all, that run had none either."""
+    return bindings.environment(name if bindings.environments else None)
+
+
+def storable_inputs(plan: Plan) -> dict[str, Any]:
+    """The inputs without those that are secret."""
+    return {
+        name: value for name, value in plan.inputs.items() if plan.shown_inputs[name] == redact(name, value) == value
+    }
+
+
+def folder_name(label: str) -> str:
+    """A short name that is safe in a path and a shell; a digest keeps two labels apart that would look the same."""
+    import hashlib
+
+    safe = _UNSAFE.sub("_", label)[:80]
+    return safe if safe == label != SNAPSHOT else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+
+
+_UNSAFE = re.compile(r"[^\w.=@-]+|^\.+")

@@ -1,0 +1,174 @@
+"""The tables, and how an older store becomes one of this version: with a backup, all or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rehearse.errors import StoreError, UsageError
+from rehearse.store.database import SCHEMA, Database
+
+VERSION = 2
+# Column -> type. What SQLite and PostgreSQL both have: TEXT (also for JSON and for times in UTC), INTEGER.
+TABLES: dict[str, dict[str, str]] = {
+    "runs": {
+        "id": "TEXT PRIMARY KEY", "pipeline": "TEXT NOT NULL", "name": "TEXT NOT NULL", "file": "TEXT NOT NULL",
+        "status": "TEXT NOT NULL", "environment": "TEXT NOT NULL", "branch": "TEXT", "inputs": "TEXT NOT NULL",
+        "definition": "TEXT NOT NULL", "folder": "TEXT NOT NULL", "trigger": "TEXT NOT NULL", "previous_run": "TEXT",
+        "selection": "TEXT", "parent_task_run": "TEXT", "max_active": "INTEGER", "message": "TEXT", "executor": "TEXT",
+        "created_at": "TEXT NOT NULL", "started_at": "TEXT", "ended_at": "TEXT", "engine_pid": "INTEGER",
+        "engine_started": "TEXT", "engine_host": "TEXT", "engine_since": "TEXT", "heartbeat_at": "TEXT",
+        "fence": "INTEGER NOT NULL",
+    },
+    "task_runs": {
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL REFERENCES runs (id)", "position": "INTEGER NOT NULL",
+        "group_id": "TEXT NOT NULL", "task_id": "TEXT NOT NULL", "item": "TEXT", "name": "TEXT NOT NULL",
+        "integration": "TEXT NOT NULL", "job": "TEXT NOT NULL", "connection": "TEXT", "status": "TEXT NOT NULL",
+        "attempt": "INTEGER NOT NULL", "retry_at": "TEXT", "wait_until": "TEXT", "child_run": "TEXT",
+        "simulated": "INTEGER NOT NULL", "carried": "TEXT", "message": "TEXT", "parameters": "TEXT NOT NULL",
+        "outputs": "TEXT NOT NULL", "created_at": "TEXT", "started_at": "TEXT", "ended_at": "TEXT",
+    },
+    "attempts": {
+        "task_run_id": "TEXT NOT NULL REFERENCES task_runs (id)", "number": "INTEGER NOT NULL", "run_id": "TEXT NOT NULL",
+        "status": "TEXT NOT NULL", "message": "TEXT", "executor": "TEXT NOT NULL", "folder": "TEXT NOT NULL",
+        "started_at": "TEXT", "ended_at": "TEXT",
+    },
+    "operations": {
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL", "task_run_id": "TEXT NOT NULL", "attempt": "INTEGER NOT NULL",
+        "type": "TEXT NOT NULL", "name": "TEXT NOT NULL", "status": "TEXT NOT NULL", "message": "TEXT", "rows": "INTEGER",
+        "asset_id": "TEXT", "started_at": "TEXT", "ended_at": "TEXT",
+    },
+    "assets": {
+        "id": "TEXT PRIMARY KEY", "integration": "TEXT NOT NULL", "name": "TEXT NOT NULL", "type": "TEXT",
+        "created_at": "TEXT NOT NULL", "updated_at": "TEXT",
+    },
+    "asset_dependencies": {"upstream_id": "TEXT NOT NULL", "downstream_id": "TEXT NOT NULL", "updated_at": "TEXT NOT NULL"},
+    "requests": {
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL", "kind": "TEXT NOT NULL", "task_run_id": "TEXT",
+        "argument": "TEXT", "requested_by": "TEXT NOT NULL", "created_at": "TEXT NOT NULL", "handled_at": "TEXT",
+        "answer": "TEXT",
+    },
+}  # fmt: skip
+KEYS = {
+    "attempts": ("task_run_id", "number"),
+    "asset_dependencies": ("upstream_id", "downstream_id"),
+    "assets": ("integration", "name"),
+}
+"""What identifies a row, where that is not the id."""
+JSON = {"inputs", "selection", "parameters", "outputs", "argument"}
+_INDEXES = {
+    "runs_by_pipeline": "runs (pipeline, created_at)", "runs_by_status": "runs (status)",
+    "task_runs_by_run": "task_runs (run_id, position)", "attempts_by_run": "attempts (run_id)",
+    "operations_by_run": "operations (run_id)", "requests_by_run": "requests (run_id, handled_at)",
+}  # fmt: skip
+
+
+def prepare(database: Database, root: Path) -> None:
+    """Make the tables, or bring them to this version. Raises UsageError when they are of a newer one."""
+    found = _version(database)
+    if found == VERSION:
+        return
+    if found > VERSION:
+        raise UsageError(
+            f"{database.place} was written by a newer rehearse (version {found}, not {VERSION})",
+            "update rehearse, or move that store away",
+        )
+    if found:
+        _back_up(database, found)
+    with database.transaction():
+        if not database.is_sqlite:
+            database.execute("SELECT pg_advisory_xact_lock(727170)")
+        found = _version(database)  # somebody may have been faster
+        if found == VERSION:
+            return
+        if found == 1:
+            for table in ("runs", "task_runs"):
+                database.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
+            for index in ("ix_runs_pipeline", "ix_task_runs_run_id"):
+                database.execute(f"DROP INDEX IF EXISTS {index}")
+        _create(database)
+        if found == 1:
+            _from_version_1(database, root)
+        _set_version(database)
+
+
+def _create(database: Database) -> None:
+    for table, columns in TABLES.items():
+        lines = [f"{_quoted(name)} {kind}" for name, kind in columns.items()]
+        if table in KEYS:
+            lines.append(f"UNIQUE ({', '.join(KEYS[table])})")
+        database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(lines)})")
+    for index, place in _INDEXES.items():
+        database.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {place}")
+
+
+def _from_version_1(database: Database, root: Path) -> None:
+    """Version 1 had no attempts, owners or operations, and absolute folders."""
+    prefix = f"{root}/"
+    database.execute(
+        'INSERT INTO runs (id, pipeline, name, file, status, environment, inputs, definition, folder, "trigger", created_at, '
+        "ended_at, fence) SELECT id, pipeline, name, file, status, environment, inputs, definition, "
+        "CASE WHEN substr(folder, 1, ?) = ? THEN substr(folder, ?) ELSE folder END, 'MANUAL', created_at, ended_at, 1 "
+        "FROM runs_1",
+        (len(prefix), prefix, len(prefix) + 1),
+    )
+    database.execute(
+        "INSERT INTO task_runs (id, run_id, position, group_id, task_id, item, name, integration, job, status, attempt, "
+        "simulated, message, parameters, outputs, started_at, ended_at) SELECT id, run_id, 0, group_id, task_id, item, name, integration, "
+        "job, status, attempt, simulated, message, '{}', outputs, started_at, ended_at FROM task_runs_1"
+    )
+    # Runs of version 1 cannot be gone on with: it kept too little of them.
+    for table in ("task_runs", "runs"):
+        database.execute(
+            f"UPDATE {table} SET status = 'FAILED', message = 'interrupted: its rehearse died' "
+            "WHERE status NOT IN ('SUCCEEDED', 'WARNING', 'FAILED', 'CANCELLED', 'SKIPPED')"
+        )
+    for table in ("task_runs_1", "runs_1"):
+        database.execute(f"DROP TABLE {table}")
+
+
+def _back_up(database: Database, version: int) -> None:
+    """The store as it was: a file beside it, or a schema of its own."""
+    if database.is_sqlite:
+        target = Path(f"{database.place}.v{version}.bak")
+        if not target.exists():
+            temporary = target.with_suffix(".tmp")
+            temporary.unlink(missing_ok=True)
+            database.execute("VACUUM INTO ?", (str(temporary),))
+            temporary.replace(target)
+        return
+    backup = f"{SCHEMA}_backup_v{version}"
+    with database.transaction():
+        database.execute(f"CREATE SCHEMA IF NOT EXISTS {backup}")
+        for row in database.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = ?", (SCHEMA,)):
+            name = row["table_name"]
+            database.execute(f"CREATE TABLE IF NOT EXISTS {backup}.{name} AS TABLE {SCHEMA}.{name}")
+
+
+def _version(database: Database) -> int:
+    if database.is_sqlite:
+        return int(database.rows("PRAGMA user_version")[0]["user_version"])
+    exists = database.rows("SELECT to_regclass(?) IS NOT NULL AS found", (f"{SCHEMA}.version",))[0]["found"]
+    return int(database.rows("SELECT number FROM version")[0]["number"]) if exists else 0
+
+
+def _set_version(database: Database) -> None:
+    if database.is_sqlite:
+        database.execute(f"PRAGMA user_version={VERSION}")
+        return
+    database.execute("CREATE TABLE IF NOT EXISTS version (number INTEGER NOT NULL)")
+    database.execute("DELETE FROM version")
+    database.execute("INSERT INTO version VALUES (?)", (VERSION,))
+
+
+def ensure_schema(database: Database) -> None:
+    """PostgreSQL: the schema in which everything is. Raises StoreError with what the user lacks."""
+    if not database.is_sqlite:
+        try:
+            database.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        except StoreError as e:
+            if not database.rows("SELECT 1 AS x FROM information_schema.schemata WHERE schema_name = ?", (SCHEMA,)):
+                raise StoreError(str(e), f"let somebody run: CREATE SCHEMA {SCHEMA} AUTHORIZATION <the user>") from e
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if name in ("trigger", "rows") else name
