@@ -12,6 +12,9 @@ _ENGINE_JOBS = ("WAIT", "APPROVAL", "TRIGGER_PIPELINE")
 _PROCESS_JOBS = {
     "PYTHON_EXECUTE_SCRIPT": "python",
     "DBT_CORE_EXECUTE": "dbt_core",
+    "DATA_RECONCILIATION_MANUAL_QUERY": "reconciliation",
+    "DATA_RECONCILIATION_CURSOR_FIELD": "reconciliation",
+    "SNOWFLAKE_SCHEMA_VALIDATION": "schema_validation",
     **dict.fromkeys(_ENGINE_JOBS, "orchestra"),
 }
 

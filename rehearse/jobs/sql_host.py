@@ -1,161 +1,246 @@
-"""Run in a task's own process: SQL against DuckDB or PostgreSQL. The request is JSON in REHEARSE_SQL (see `sql`)."""
+"""Run in a task's own process: SQL, wherever the request says (see `sql_targets`; it comes in REHEARSE_SQL).
+
+A thread works, the main thread waits for signals: at SIGINT or SIGTERM the database is asked to stop the query, and the
+process ends within two seconds whatever the client does. What came out is told with `jobs.report`.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import decimal
-import json
-import operator
+import importlib
 import os
-import re
+import signal
 import sys
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-MAX_ROWS = 1000
-LOCK_SECONDS = 60
-_COMPARE: dict[str, Callable[[float, float], bool]] = {
-    "=": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-}  # fmt: skip
-Row = tuple[Any, ...]
+from rehearse.errors import RehearseError
+from rehearse.jobs import sql_lineage
+from rehearse.jobs.report import report
+from rehearse.jobs.sql_session import Result, Session, SqlError, Unreachable, connect
+from rehearse.jobs.sql_targets import NAMES, Target, unpack
+from rehearse.jobs.sql_values import is_aggregate, json_value, judge, measure
+
+_SHOWN = 10_000  # characters of SQL that the log repeats
+_MESSAGE = 2_000
+_CANCEL_SECONDS = 1.0
+_CLOSE_SECONDS = 5.0
+
+
+@dataclass
+class Outcome:
+    status: str
+    message: str | None = None
+    outputs: dict[str, Any] = field(default_factory=dict)
+    operations: list[dict[str, Any]] = field(default_factory=list)
+
+
+Open = Callable[[Target], Any]
+"""target -> a context manager that gives a Session."""
 
 
 def main() -> int:
-    folder = Path(sys.argv[1])
-    request = json.loads(os.environ.pop("REHEARSE_SQL"))
-    print(request["sql"], flush=True)
+    work = _Work(unpack(os.environ))
+    thread = threading.Thread(target=work.run, daemon=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    thread.start()
     try:
-        rows, count = _on_duckdb(request) if request["path"] else _on_postgres(request)
-    except Exception as e:
-        message = f"{type(e).__name__}: {str(e).strip()}"
-        print(message, file=sys.stderr)
-        _write(folder, {"status": "FAILED", "message": message.splitlines()[0]})
-        return 1
-    print(f"{count} row(s)", flush=True)
-    result: dict[str, Any] = {"status": "SUCCEEDED", "message": None, "outputs": {}}
-    if request["error"]:
-        measured = float(count)
-        if count == 1 and len(rows[0]) == 1 and _is_aggregate(request["sql"], request["dialect"]):
-            value = rows[0][0]
-            measured = float(value or 0) if isinstance(value, (int, float, decimal.Decimal, type(None))) else 1.0
-        result["status"], result["message"] = judge(measured, request["error"], request["warn"])
-        print(result["message"], flush=True)
-    elif request["set_outputs"]:
-        result["outputs"] = {"results": [[_json_value(cell) for cell in row] for row in rows]}
-    _write(folder, result)
-    return 0 if result["status"] != "FAILED" else 1
+        work.done.wait()
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        return work.stop()
+    thread.join(_CLOSE_SECONDS)
+    if thread.is_alive():
+        _leave(work.code)  # a client that does not come back from closing
+    return work.code
 
 
-def judge(measured: float, error: str, warn: str) -> tuple[str, str]:
-    """Status of a test, and why: the error threshold is looked at first (section 9.7)."""
-    for status, threshold in (("FAILED", error), ("WARNING", warn)):
-        sign, number = re.fullmatch(r"\s*(=|!=|>=|<=|>|<)\s*(\d+)\s*", threshold).groups()  # type: ignore[union-attr]
-        if _COMPARE[sign](measured, int(number)):
-            return status, f"measured {measured:g}, which is {threshold.strip()}"
-    return "SUCCEEDED", f"measured {measured:g}"
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
-def _is_aggregate(sql: str, dialect: str | None) -> bool:
-    """Whether the last statement selects one aggregate: then its value is measured, else the number of rows (9.7)."""
-    import sqlglot
-    from sqlglot import exp
-
-    try:
-        last = [statement for statement in sqlglot.parse(sql, read=dialect or "duckdb") if statement is not None][-1]
-    except (sqlglot.errors.SqlglotError, IndexError):
-        return False  # the database understood it and we do not: count rows
-    if not isinstance(last, exp.Select) or len(last.expressions) != 1:
-        return False
-    return isinstance(last.expressions[0].unalias(), (exp.Count, exp.Sum, exp.Min, exp.Max, exp.Avg))
+def _leave(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
-def _on_duckdb(request: dict[str, Any]) -> tuple[list[Row], int]:
-    import duckdb
+class _Work:
+    """`done` is set when the end is told; closing the session comes after."""
 
-    sql = request["sql"]
-    if request["dialect"]:
-        import sqlglot
+    def __init__(self, request: dict[str, Any]):
+        self.request = request
+        self.done = threading.Event()
+        self.code = 1
+        self.started = datetime.datetime.now(datetime.UTC)
+        self._session: Session | None = None
+        self._stopping = False
 
-        sql = ";\n".join(sqlglot.transpile(sql, read=request["dialect"], write="duckdb"))
-    reads_only = bool(request["error"])
-    if reads_only and not Path(request["path"]).exists():
-        raise FileNotFoundError(f"there is no DuckDB file {request['path']}: load something first")
-    connection = _open_patiently(duckdb, request["path"], reads_only)
-    with connection:
-        cursor = connection.execute(sql)
-        return _fetch(cursor) if cursor.description else ([], 0)
-
-
-def _open_patiently(duckdb: Any, path: str, read_only: bool) -> Any:
-    """One process writes a DuckDB file at a time: wait for our turn, saying who has it."""
-    if not read_only:
-        _create(duckdb, path)
-    deadline = time.monotonic() + LOCK_SECONDS
-    said = False
-    while True:
+    def run(self) -> None:
+        what = self.request["do"]
+        name = self.request.get("name") or sql_lineage.first_words(self.request.get("sql", what))
         try:
-            return duckdb.connect(path, read_only=read_only)
-        except duckdb.IOException as e:
-            if "lock" not in str(e).lower() or time.monotonic() > deadline:
-                raise
-            if not said:
-                print(f"waiting for the DuckDB file: {e}", file=sys.stderr, flush=True)
-                said = True
-            time.sleep(0.1)
+            outcome = _DO[what](self.request, self.open)
+        except RehearseError as e:
+            outcome = self._failed(name, f"{e}; {e.hint}" if e.hint else str(e))
+        except Exception as e:
+            outcome = self._failed(name, f"{type(e).__name__}: {str(e).strip()}")
+        if self._stopping:
+            return
+        self._tell(outcome)
+        self.code = 1 if outcome.status == "FAILED" else 0
+        self.done.set()
+        with suppress(Exception):
+            if self._session is not None:
+                self._session.close()
+
+    def _failed(self, name: str, message: str) -> Outcome:
+        message = message[:_MESSAGE]
+        kind = "QUERY" if self.request["do"] == "query" else "TEST"
+        operation = sql_lineage.operation(kind, name, "FAILED", self.started, message=message)
+        return Outcome("FAILED", message, {}, [operation])
+
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.message:
+            print(outcome.message, file=sys.stderr if outcome.status == "FAILED" else sys.stdout, flush=True)
+        report(outcome.status, outcome.message, outcome.outputs, outcome.operations)
+
+    @contextmanager
+    def open(self, target: Target) -> Iterator[Session]:
+        """A session that a signal can stop. The last one is closed after the end is told, the others at once."""
+        if self._session is not None:
+            self._session.close()
+        self._session = connect(target)
+        yield self._session
+
+    def stop(self) -> int:
+        """Ask the database to stop, and end."""
+        self._stopping = True
+        session = self._session
+        print("stopping" + (f" the query on {session.target['where']}" if session else ""), file=sys.stderr, flush=True)
+        if session is not None:
+            canceller = threading.Thread(target=_quietly, args=(session.cancel,), daemon=True)
+            canceller.start()
+            canceller.join(_CANCEL_SECONDS)
+            closer = threading.Thread(target=_quietly, args=(session.close,), daemon=True)
+            closer.start()
+            closer.join(_CANCEL_SECONDS / 2)
+        _leave(130)
+        return 130
 
 
-def _create(duckdb: Any, path: str) -> None:
-    """Put a complete database where there is no file: of two that make the same one, DuckDB tells one that it is broken."""
-    target = Path(path)
-    if target.exists():
-        return
-    with (
-        contextlib.suppress(OSError),  # it is there by now; or the folder takes none, which connecting puts into words
-        tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder,
-    ):
-        new = Path(folder, target.name)
-        duckdb.connect(str(new)).close()
-        os.link(new, target)
+def _quietly(do: Callable[[], None]) -> None:
+    with suppress(Exception):
+        do()
 
 
-def _on_postgres(request: dict[str, Any]) -> tuple[list[Row], int]:
-    import psycopg
-
-    with psycopg.connect(request["url"], connect_timeout=10, autocommit=False) as connection:
-        if request["error"]:
-            connection.read_only = True
-        cursor = connection.execute(request["sql"])
-        while cursor.nextset():  # the results of the last statement count
-            pass
-        return _fetch(cursor) if cursor.description else ([], 0)
-
-
-def _fetch(cursor: Any) -> tuple[list[Row], int]:
-    """The first rows, and how many there are; the others are counted without being kept."""
-    rows: list[Row] = cursor.fetchmany(MAX_ROWS)
-    count = len(rows)
-    while chunk := cursor.fetchmany(10_000):
-        count += len(chunk)
-    return rows, count
+def _query(request: dict[str, Any], open_session: Open) -> Outcome:
+    started = datetime.datetime.now(datetime.UTC)
+    (target,) = request["targets"]
+    _show(request["sql"])
+    with open_session(target) as session:
+        results, executed = execute(session, request["sql"])
+        last = results[-1] if results else Result()
+        operations = sql_lineage.queries(
+            executed, session.dialect, target["integration"], session.defaults(), results, started
+        )
+    outputs = {"results": [[json_value(cell) for cell in row] for row in last.rows]} if request["set_outputs"] else {}
+    changed = "" if last.gives_rows else " changed"
+    return Outcome("SUCCEEDED", None if last.count is None else f"{last.count} row(s){changed}", outputs, operations)
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
-        return value.isoformat()
-    if value is None or isinstance(value, (str, int, float, bool, list, dict)):
-        return value
-    return str(value)
+def _test(request: dict[str, Any], open_session: Open) -> Outcome:
+    started = datetime.datetime.now(datetime.UTC)
+    (target,) = request["targets"]
+    sql = request["sql"]
+    _show(sql)
+    with open_session(target) as session:
+        session.must_exist = True
+        results, executed = execute(session, sql)
+        last = results[-1] if results and results[-1].gives_rows else Result([], 0, True)
+        measured = measure(last.rows, last.count or 0, lambda: is_aggregate(sql, target["dialect"]))
+        status, message = judge(measured, request["error"], request["warn"])
+        upstream = sql_lineage.tables_read(executed, session.dialect, target["integration"], session.defaults())
+    operation = sql_lineage.operation(
+        "TEST", sql_lineage.first_words(sql), status, started, message=message, rows=last.count, upstream=upstream
+    )
+    return Outcome(status, message, {}, [operation])
 
 
-def _write(folder: Path, result: dict[str, Any]) -> None:
-    (folder / "result.json").write_text(json.dumps(result, default=str))
+def _show(sql: str) -> None:
+    print(sql if len(sql) <= _SHOWN else f"{sql[:_SHOWN]}\n... ({len(sql):,} characters)", flush=True)
 
+
+def execute(session: Session, sql: str) -> tuple[list[Result], str]:
+    """Run SQL in the dialect of the session's target: as it is, or translated to what the session speaks.
+
+    Gives the results and the SQL that really ran. Raises SqlError that names both dialects and the statement.
+    """
+    if "\0" in sql:
+        raise SqlError(
+            f"the SQL holds a NUL character (at {sql.index(chr(0)) + 1}), which no database takes", "remove it"
+        )
+    read, write = session.target["dialect"], session.dialect
+    if read == write:
+        return session.run(sql), sql
+    from rehearse.jobs.sql_dialects import translate
+
+    statements = translate(sql, read, write, *session.names())
+    for statement in statements:
+        for note in statement.notes:
+            print(note, flush=True)
+        if statement.sql is not None:
+            with _in_place_of(read, write, statement.original):
+                session.expect(statement.sql)
+    results: list[Result] = []
+    atomic = session.begin(read, [each.sql for each in statements if each.sql is not None])
+    for statement in statements:
+        if results:
+            results[-1].rows = []
+        if statement.sql is None:
+            results.append(Result())
+            continue
+        with _in_place_of(read, write, statement.original):
+            results += session.run(statement.sql)
+    if atomic:
+        session.run("commit")
+    return results, ";\n".join(statement.sql or "" for statement in statements)
+
+
+@contextmanager
+def _in_place_of(read: str, write: str, statement: str) -> Iterator[None]:
+    try:
+        yield
+    except Unreachable:
+        raise
+    except SqlError as e:
+        shown = " ".join(statement.split())
+        shown = shown if len(shown) <= 300 else f"{shown[:300]}..."
+        raise SqlError(f"{NAMES[write]}, in place of {NAMES[read]}: {e} In: {shown}", e.hint) from e
+
+
+def _elsewhere(module: str, function: str) -> Callable[[dict[str, Any], Open], Outcome]:
+    def do(request: dict[str, Any], open_session: Open) -> Outcome:
+        found: Callable[[dict[str, Any], Open], Outcome] = getattr(
+            importlib.import_module(f"rehearse.jobs.{module}"), function
+        )
+        return found(request, open_session)
+
+    return do
+
+
+_DO: dict[str, Callable[[dict[str, Any], Open], Outcome]] = {
+    "query": _query,
+    "test": _test,
+    "values": _elsewhere("reconciliation_host", "compare_values"),
+    "cursor": _elsewhere("reconciliation_host", "compare_cursors"),
+    "schema": _elsewhere("schema_validation_host", "validate"),
+}
 
 if __name__ == "__main__":
     sys.exit(main())
