@@ -23,6 +23,19 @@ _PHYSICAL = (
     "FileFormatProperty", "Order", "DistKeyProperty", "DistStyleProperty", "SortKeyProperty", "SchemaCommentProperty",
     "CharacterSetProperty", "CollateProperty", "AutoIncrementProperty", "Property",
 )  # fmt: skip
+# Names that DuckDB takes only in quotes (duckdb_keywords()); it compares quoted names without their case, too.
+_RESERVED = frozenset(
+    """
+    all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast
+    check collate collation column columns concurrently constraint create cross default deferrable desc
+    describe distinct do else end except false fetch for foreign freeze from full generated glob group having
+    ilike in initially inner intersect into is isnull join lambda lateral leading left like limit map natural
+    not notnull null offset on only or order outer overlaps pivot pivot_longer pivot_wider placing positional
+    primary qualify references returning right select semi show similar some struct summarize symmetric table
+    tablesample then to trailing true try_cast union unique unpack unpivot using variadic verbose when where
+    window with
+    """.split()  # noqa: SIM905
+)
 _T_SQL = ("tsql", "fabric")
 _WITHOUT_EFFECT = ("OPTIMIZE", "VACUUM", "ANALYZE", "REFRESH")
 
@@ -176,8 +189,10 @@ class _Translator:
         """Where the translation alone would run and give something else."""
         from sqlglot import exp
 
-        if isinstance(node.parent, exp.ColumnDef):
-            return node
+        if isinstance(node.parent, exp.ColumnDef) and not isinstance(node, exp.Identifier):
+            return node  # VARCHAR(3) of a column is a type, not a conversion
+        if isinstance(node, exp.Identifier) and node.name.lower() in _RESERVED:
+            node.set("quoted", True)
         if isinstance(node, exp.Convert):
             return self._convert(node)
         if isinstance(node, (exp.Cast, exp.TryCast)) and isinstance(node.to, exp.DataType):

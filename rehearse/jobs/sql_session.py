@@ -21,8 +21,8 @@ from rehearse.jobs.sql_values import Row
 MAX_ROWS = 1000
 _MODULES = {
     "duckdb": "sql_duckdb", "motherduck": "sql_duckdb", "postgres": "sql_postgres", "mysql": "sql_clients",
-    "mssql": "sql_clients", "snowflake": "sql_clients", "bigquery": "sql_clients", "databricks": "sql_clients",
-    "clickhouse": "sql_clients",
+    "mssql": "sql_clients", "databricks": "sql_clients", "clickhouse": "sql_clients", "snowflake": "sql_cloud",
+    "bigquery": "sql_cloud",
 }  # fmt: skip
 
 
@@ -45,6 +45,8 @@ class Result:
     count: int | None = None
     gives_rows: bool = False
     seconds: float = 0.0
+    columns: tuple[str, ...] = ()
+    """Their names, in lower case, where the client is asked for them."""
 
 
 class Session:

@@ -9,7 +9,7 @@ import pytest
 from sql_harness import connection
 
 from rehearse.jobs.sql_dialects import translate
-from rehearse.jobs.sql_host import execute
+from rehearse.jobs.sql_execution import execute
 from rehearse.jobs.sql_session import SqlError, connect
 from rehearse.jobs.sql_targets import KINDS, target_of
 
@@ -42,6 +42,8 @@ def folder(tmp_path: Path) -> Path:
         ("SNOWFLAKE", "alter session set query_tag = 'x'; select 1", [1]),
         ("SNOWFLAKE", "create or replace transient table raw.c cluster by (i) as select 7 i; grant select on raw.c to role r;"
                       "select i from raw.c", [7]),
+        ("SNOWFLAKE", "create table raw.at (at int, q int); insert into raw.at values (1, 2); select max(at), a.q from raw.at a "
+                      "group by a.q", [(1, 2)]),
         ("SNOWFLAKE", "select 7 / 2, 'abcd'::varchar(2)", [(3.5, "ab")]),
         ("SNOWFLAKE", "insert into raw.t select 10, 1", [1]),
         ("SQL_SERVER", "select top 1 name from dbo.m", ["top"]),

@@ -21,7 +21,7 @@ from sql_harness import Running, attempt, connection, prepare, run
 from rehearse.errors import BindingError
 from rehearse.jobs.base import JobError
 from rehearse.jobs.sql_duckdb import open_patiently
-from rehearse.jobs.sql_host import execute
+from rehearse.jobs.sql_execution import execute
 from rehearse.jobs.sql_session import SqlError, connect
 from rehearse.jobs.sql_targets import pack, target_of, unpack
 

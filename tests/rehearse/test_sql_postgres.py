@@ -18,7 +18,7 @@ import pytest
 from sql_harness import Ended, Running, attempt, connection, prepare, run
 
 from rehearse.bindings.config import Connection
-from rehearse.jobs.sql_host import execute
+from rehearse.jobs.sql_execution import execute
 from rehearse.jobs.sql_session import SqlError, connect
 from rehearse.jobs.sql_targets import target_of
 from sandbox.home import Home
