@@ -159,7 +159,7 @@ def test_drift_of_count_and_maximum(folder: Path) -> None:
     assert by_cursor(folder, **allowed).status == "WARNING"
     assert by_cursor(folder, **allowed, detect_count_drift_warn_threshold_expression="> 2").status == "SUCCEEDED"
     ended = by_cursor(folder, "at", detect_count_drift=False)
-    assert "drift 7200.0" in str(ended.message), "timestamps are apart by seconds"
+    assert "drift 7200," in str(ended.message), "timestamps are apart by seconds"
     change(folder, "b", "delete from raw.t")
     assert "one side has no value" in str(by_cursor(folder, **{**allowed, "detect_max_drift": True}).message)
 
