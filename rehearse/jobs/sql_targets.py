@@ -95,6 +95,11 @@ def target_of(
             f"{needed_by} names no connection of {integration} and none is the default",
             f'add one to rehearse.toml: integration = "{integration}", default = true',
         )
+    if connection.mode not in ("local", "remote"):
+        raise JobError(
+            f"connection '{connection.id}' is {connection.mode}, and {needed_by} needs a database that answers",
+            'bind it with mode = "local" and a path, or mode = "remote"',
+        )
     path, url = connection.get("path"), connection.get("url")
     given = {name: overrides[name] for name in OVERRIDES if overrides.get(name) not in (None, "")}
     if path:
@@ -178,13 +183,13 @@ def _seconds(name: str, text: str | None, default: float) -> float:
 
 
 def secrets_of(target: Target) -> tuple[str, ...]:
-    """Texts of a target that nobody may see."""
+    """Texts of a target that nobody may see, if they are long enough to be told from others."""
     options = target["options"]
     found = [str(options[name]) for name in _SECRET_OPTIONS if name in options]
     if "://" in options.get("url", ""):
         password = urlsplit(options["url"]).password
         found += [password, unquote(password)] if password else []
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(each for each in found if len(each) >= 4))  # shorter ones are everywhere in a text
 
 
 def pack(request: Mapping[str, Any]) -> dict[str, str]:

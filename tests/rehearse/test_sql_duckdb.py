@@ -241,6 +241,7 @@ def test_a_request_is_taken_out_of_the_environment() -> None:
     [
         ("DUCKDB", "local", {}, BindingError, "neither 'path' .* nor 'url'"),
         ("MYSQL", "local", {"url": "mysql://h"}, BindingError, "the url begins with 'mysql'"),
+        ("DUCKDB", "stub", {}, JobError, "is stub, and job needs a database"),
         ("DREMIO", "remote", {}, JobError, "no client for a remote DREMIO"),
         ("BAUPLAN", "remote", {}, JobError, "no client for a remote BAUPLAN"),
         ("MONGODB", "remote", {}, JobError, "MONGODB, which is no SQL integration"),
