@@ -145,9 +145,16 @@ class SQLServer(Batches):
         }  # fmt: skip
         text = "".join(f"{word}={_braced(str(value))};" for word, value in words.items() if value is not None)
         timeout = max(1, int(target["connect_seconds"]))
-        self.connection = patiently(
-            target, lambda: mssql_python.connect(text, autocommit=False, timeout=timeout), is_passing
-        )
+        try:
+            self.connection = patiently(
+                target, lambda: mssql_python.connect(text, autocommit=False, timeout=timeout), is_passing
+            )
+        except SqlError as e:
+            if "load the driver" in str(e):  # it brings the driver along, but not what that is linked with
+                e.hint = (
+                    "the driver needs libraries of the system; on Debian: apt-get install libltdl7 libgssapi-krb5-2"
+                )
+            raise
 
     def defaults(self) -> tuple[str | None, str | None]:
         return self.options.get("database"), "dbo"
