@@ -9,10 +9,23 @@ from rehearse.jobs.base import Job
 from rehearse.language.parameters import PARAMETERS
 
 _ENGINE_JOBS = ("WAIT", "APPROVAL", "TRIGGER_PIPELINE")
+_MESSAGES = dict.fromkeys(("SEND_SLACK_MESSAGE", "SEND_MICROSOFT_TEAMS_MESSAGE", "AWS_SES_SEND_EMAIL"), "messages")
+_CALLS = _MESSAGES | {
+    "HTTP_REQUEST": "http_request",
+    "HTTP_REQUEST_ASYNC": "http_request",
+    "AWS_S3_GET_FILE": "s3_files",
+    "AWS_S3_PUT_FILE": "s3_files",
+    "SFTP_GET_FILE": "sftp_files",
+    "SFTP_PUT_FILE": "sftp_files",
+    "LINUX_SSH_EXECUTE_COMMAND": "ssh_command",
+    "WINDOWS_SSH_COMMAND": "ssh_command",
+}
+"""Jobs that call another system: without a connection there is none to call."""
 _PROCESS_JOBS = {
     "PYTHON_EXECUTE_SCRIPT": "python",
     "DBT_CORE_EXECUTE": "dbt_core",
     **dict.fromkeys(_ENGINE_JOBS, "orchestra"),
+    **_CALLS,
 }
 
 
