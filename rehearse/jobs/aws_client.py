@@ -37,8 +37,8 @@ def access(connection: Connection) -> tuple[dict[str, Any], Egress]:
     )
 
 
-def client(service: str, how: dict[str, Any]) -> Any:
-    """A client of boto3, in the task's process."""
+def client(service: str, how: dict[str, Any], attempts: int = 3) -> Any:
+    """A client of boto3, in the task's process. `attempts`: 1 for what must not be done twice."""
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # it is never reached; this saves the attempts
     import boto3  # type: ignore[import-untyped]
     from botocore.config import Config  # type: ignore[import-untyped]
@@ -52,7 +52,7 @@ def client(service: str, how: dict[str, Any]) -> Any:
     config = Config(
         connect_timeout=10,
         read_timeout=60,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        retries={"mode": "standard", "total_max_attempts": attempts},
         s3={"addressing_style": "path"} if how["endpoint_url"] else None,
     )
     return boto3.client(

@@ -7,6 +7,7 @@ the task's own process, under `call_host`, and gives an `Outcome` or raises `Cal
 from __future__ import annotations
 
 import base64
+import contextvars
 import hashlib
 import json
 import os
@@ -147,7 +148,7 @@ def within(seconds: float, do: Callable[[], T]) -> T:
         except BaseException as e:
             failed.append(e)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True)
     thread.start()
     thread.join(seconds)
     if failed:
