@@ -24,6 +24,7 @@ from rehearse.bindings.config import Connection
 from rehearse.errors import BindingError, RehearseError
 from rehearse.jobs.base import Attempt, JobError, Launch, host_step
 from rehearse.jobs.egress import Egress, without_proxies
+from rehearse.language.integrations import INTEGRATION_OF
 from rehearse.planning.secrets import MASK, SHORTEST, is_secret_name
 
 VARIABLE = "REHEARSE_CALL"
@@ -74,18 +75,11 @@ def launch(
 def required(connection: Connection | None, job: str) -> Connection:
     """Raises BindingError when the task has no connection."""
     if connection is None:
-        integration = next((name for prefix, name in _INTEGRATIONS.items() if job.startswith(prefix)), "...")
         raise BindingError(
             f"{job} names no connection and none is the default",
-            f'add [connections.NAME] with integration = "{integration}", default = true to rehearse.toml',
+            f'add [connections.NAME] with integration = "{INTEGRATION_OF[job]}", default = true to rehearse.toml',
         )
     return connection
-
-
-_INTEGRATIONS = {
-    "HTTP": "HTTP", "AWS_S3": "AWS_S3", "SFTP": "SFTP", "LINUX": "LINUX_SSH", "WINDOWS": "WINDOWS_SSH",
-    "SEND_SLACK": "SLACK", "SEND_MICROSOFT": "MICROSOFT_TEAMS", "AWS_SES": "AWS_SES",
-}  # fmt: skip
 
 
 def needed(connection: Connection, name: str, example: str) -> str:

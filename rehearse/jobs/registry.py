@@ -41,15 +41,18 @@ def module_of(job: str) -> str | None:
 
 
 def how(job: str, connection: Connection | None) -> str:
-    """`local`, `stub` or `unsupported`: what will become of a task. Shown by `plan` and in every summary."""
+    """`local`, `stub`, `outbox` (a message that is only written down) or `unsupported`: what will become of a task. Shown by
+    `plan` and in every summary."""
     if connection is not None and connection.mode == "stub":
         return "stub"
-    return "local" if module_of(job) else "unsupported"
+    if connection is not None and connection.mode == "local" and job in _MESSAGES:
+        return "outbox"
+    is_possible = module_of(job) and (connection or job not in _CALLS)
+    return "local" if is_possible else "unsupported"
 
 
 def find_job(job: str, connection: Connection | None) -> Job:
     """The function that prepares this job."""
-    mode = how(job, connection)
-    family = module_of(job) if mode == "local" else "stub"
+    family = "stub" if how(job, connection) == "stub" else module_of(job) or "stub"
     found: Job = import_module(f"rehearse.jobs.{family}").prepare
     return found

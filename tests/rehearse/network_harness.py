@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -172,7 +173,7 @@ class WebServer:
 
 
 @contextmanager
-def web_server(respond: Respond) -> Iterator[WebServer]:
+def web_server(respond: Respond, encrypted: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     """A server on loopback that notes what it gets and answers as `respond` does."""
     requests: list[Request] = []
 
@@ -192,6 +193,8 @@ def web_server(respond: Respond) -> Iterator[WebServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if encrypted:
+        server.socket = encrypted.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield WebServer(server.server_address[1], requests)

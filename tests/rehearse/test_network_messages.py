@@ -20,6 +20,9 @@ from rehearse.jobs.base import JobError
 from rehearse.jobs.calls import CallFailed
 from rehearse.jobs.egress import Egress, confined
 from rehearse.jobs.message_senders import send_slack, send_teams, teams_message
+from rehearse.jobs.registry import find_job, how
+from rehearse.language.integrations import INTEGRATION_OF
+from rehearse.planning.plan import NOT_HERE, SIMULATED
 
 SLACK, TEAMS, EMAIL = "SEND_SLACK_MESSAGE", "SEND_MICROSOFT_TEAMS_MESSAGE", "AWS_SES_SEND_EMAIL"
 TEXT = {"channel_name": "#data", "text": "Orders are there 😀"}
@@ -75,6 +78,31 @@ def test_secrets_are_not_in_the_outbox(tmp_path: Path, monkeypatch: pytest.Monke
     text = 'to-ken hush"hush\\hush and webhook-token-1'
     assert site.run(SLACK, {"channel_name": "x", "text": text}).status == "SUCCEEDED"
     assert outbox(site)[0]["message"]["text"] == "to-ken ******** and ********"
+
+
+@pytest.mark.parametrize(
+    ("integration", "job", "mode", "becomes"),
+    [
+        ("SLACK", SLACK, "local", "outbox"), ("SLACK", SLACK, "remote", "local"), ("SLACK", SLACK, "stub", "stub"),
+        ("SLACK", SLACK, None, "unsupported"), ("HTTP", "HTTP_REQUEST", "local", "local"),
+        ("HTTP", "HTTP_REQUEST", None, "unsupported"),
+    ],
+)  # fmt: skip
+def test_plans_name_what_is_not_done(
+    tmp_path: Path, integration: str, job: str, mode: str | None, becomes: str
+) -> None:
+    connection = net.Site(tmp_path, integration, mode=mode).connection if mode else None
+    assert how(job, connection) == becomes
+    assert (becomes in SIMULATED) is (becomes != "local" and becomes not in NOT_HERE)
+
+
+@pytest.mark.parametrize(
+    "job", [SLACK, TEAMS, EMAIL, "HTTP_REQUEST", "SFTP_GET_FILE", "AWS_S3_PUT_FILE", "WINDOWS_SSH_COMMAND"]
+)
+def test_without_a_connection_the_error_says_what_to_add(job: str) -> None:
+    with pytest.raises(BindingError, match=f"{job} names no connection") as caught:
+        find_job(job, None)(job, {}, None, None)  # type: ignore[arg-type]
+    assert f'integration = "{INTEGRATION_OF[job]}"' in str(caught.value.hint)
 
 
 # What can be sent
