@@ -22,6 +22,7 @@ def main() -> int:
     allowed = egress.Egress(**request["egress"]) if request["egress"] else _NOWHERE
     egress.confine(allowed)
     try:
+        allowed.check_behind_proxy(allowed.host)
         outcome: Outcome = importlib.import_module(f"rehearse.jobs.{request['module']}").perform(request)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -49,8 +49,9 @@ class Answer:
             return self.body.decode("utf-8", "replace")
 
     def value(self) -> Any:
-        """The parsed JSON. Raises ValueError or RecursionError when it is none."""
-        return json.loads(self.text)
+        """The parsed JSON; NaN and the infinities, which some write though JSON has none, are null. Raises ValueError or
+        RecursionError."""
+        return json.loads(self.text, parse_constant=lambda name: None)
 
     def failed(self, why: str = "", hidden: tuple[str, ...] = ()) -> CallFailed:
         """The error that shows the status and how the answer begins, without what must not be seen."""
@@ -113,8 +114,7 @@ def _exchange(
         for _ in range(MAX_REDIRECTS + 1):
             if request.url.scheme not in ("http", "https"):
                 raise CallFailed(f"{shown_url(str(request.url))}: only http and https are spoken")
-            if egress.mode == "remote":
-                _check_behind_proxy(request.url.host, egress)
+            egress.check_behind_proxy(request.url.host)
             response = client.send(request, stream=True)
             try:
                 following = response.next_request
@@ -129,14 +129,6 @@ def _exchange(
             print(f"redirected to {shown_url(str(following.url))}", flush=True)
             request = following
     raise CallFailed(f"{method} {shown_url(url)}: more than {MAX_REDIRECTS} redirects")
-
-
-def _check_behind_proxy(host: str, egress: Egress) -> None:
-    """A proxy connects for us, out of the sight of the check at our sockets."""
-    from urllib.request import getproxies, proxy_bypass
-
-    if getproxies() and not proxy_bypass(host):
-        egress.check_name(host)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

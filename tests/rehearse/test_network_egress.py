@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from pathlib import Path
@@ -134,8 +135,11 @@ def test_the_proxy_of_the_environment_may_be_reached(monkeypatch: pytest.MonkeyP
         with pytest.raises(Refused):
             egress.check("127.0.0.1", port)
     with pytest.raises(Refused):
-        Egress("there", "remote", "api.example.com").check_name("127.0.0.1")
-    Egress("there", "remote", "api.example.com").check_name("unknown.invalid")
+        Egress("there", "remote", "api.example.com").check_behind_proxy("127.0.0.1")
+    Egress("there", "remote", "api.example.com").check_behind_proxy("unknown.invalid")
+    Egress("there", "local", "127.0.0.1").check_behind_proxy("127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    Egress("there", "remote", "api.example.com").check_behind_proxy("127.0.0.1")  # the check at the socket sees it
     assert without_proxies({"HTTP_PROXY": "x", "no_proxy": "x", "PATH": "p"}) == {"PATH": "p"}
 
 
@@ -152,3 +156,14 @@ def test_it_travels_to_another_process(tmp_path: Path) -> None:
     )
     egress = Egress.of(load_bindings(tmp_path).connections["x"], "api.example.com")
     assert Egress(**json.loads(json.dumps(egress.data()))) == egress == Egress("x", "remote", "api.example.com", True)
+
+
+def test_the_example_of_the_readme(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```toml\n(.*?)```", (root / "rehearse" / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "rehearse.toml").write_text(example)
+    monkeypatch.setenv("CRM_TOKEN", "to-ken-to-ken")
+    connections = load_bindings(tmp_path).connections
+    assert [(c.id, c.mode, c.get("token"), c.get("port")) for c in connections.values()] == [
+        ("crm_12345", "remote", "to-ken-to-ken", None),
+        ("sap_drop", "local", None, "2222"),
+    ]

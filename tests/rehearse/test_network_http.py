@@ -66,6 +66,11 @@ def test_text_is_an_output_too(tmp_path: Path, server: net.WebServer) -> None:
     assert ended.outputs == {"status_code": 201, "response_body": "für"}
 
 
+def test_what_json_does_not_have_is_null(tmp_path: Path, server: net.WebServer) -> None:
+    ended = site_at(tmp_path, server.url).run("HTTP_REQUEST", GET | {"path": "nan"})
+    assert ended.outputs["response_body"] == {"rate": None, "top": [None]}
+
+
 @pytest.mark.parametrize(
     ("fields", "header", "value"),
     [

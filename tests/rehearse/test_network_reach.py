@@ -92,6 +92,9 @@ def test_proxies_count_for_remote_connections_only(
     assert [request.path for request in server.requests] == ["http://api.example.invalid/x"]
     ended = site_at(tmp_path, "http://10.0.0.1", mode="remote").run("HTTP_REQUEST", GET)  # the proxy would go there
     assert ended.status == "FAILED" and "may not reach 10.0.0.1" in str(ended.message)
+    s3 = net.Site(tmp_path, "AWS_S3", endpoint_url="http://10.0.0.1", mode="remote")
+    ended = s3.run("AWS_S3_GET_FILE", {"bucket_name": "shop", "object_key": "x"})
+    assert ended.status == "FAILED" and "may not reach 10.0.0.1" in str(ended.message)
     assert len(server.requests) == 1
     with net.web_server(respond) as other:
         assert site_at(tmp_path, other.url).run("HTTP_REQUEST", GET).status == "SUCCEEDED"

@@ -14,6 +14,8 @@ def respond(handler: BaseHTTPRequestHandler, request: net.Request) -> None:
     route, _, rest = request.path.partition("?")[0].lstrip("/").partition("/")
     if route == "json":
         net.answer(handler, 200, '{"rows": [1, 2], "name": "é"}', Content_Type="application/json")
+    elif route == "nan":
+        net.answer(handler, 200, '{"rate": NaN, "top": [Infinity]}', Content_Type="application/json")
     elif route == "text":
         net.answer(handler, 201, "für".encode("latin-1"), Content_Type="text/plain; charset=latin-1")
     elif route == "status":
