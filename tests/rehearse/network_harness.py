@@ -53,7 +53,7 @@ class Site:
         self.folder.mkdir(exist_ok=True)
 
     def prepare(self, job: str, parameters: Mapping[str, Any], connection: Connection | None = None) -> Launch:
-        attempt = Attempt(self.root, self.folder, "run", TASK_RUN, 1, WEBHOOK, "webhook-token-1")
+        attempt = Attempt(self.root, self.folder, "run", TASK_RUN, 1, "webhook-token-1")
         used = connection or self.connection
         launch = find_job(job, used)(job, parameters, used, attempt)
         assert isinstance(launch, Launch)
