@@ -21,8 +21,13 @@ from rehearse.language.integrations import INTEGRATIONS
 from rehearse.language.words import did_you_mean
 
 FILE = "rehearse.toml"
-MODES = ("local", "stub")
+MODES = ("local", "remote", "recorded", "stub")
 _STATUSES = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
+_NETWORK_KEYS = (
+    "base_url", "auth_type", "user", "password", "token", "header_name", "header_value", "allow_private", "endpoint_url",
+    "region", "access_key_id", "secret_access_key", "session_token", "host", "port", "private_key", "private_key_passphrase",
+    "known_hosts", "host_key", "sender", "security",
+)  # fmt: skip
 _KEYS = {
     "integration",
     "default",
@@ -37,6 +42,7 @@ _KEYS = {
     "seconds",
     "hint",
     "paths",
+    *_NETWORK_KEYS,
 }
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -219,12 +225,17 @@ def _check_types(where: str, entry: Mapping[str, Any]) -> None:
             fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"
         elif key == "outputs":
             fits, wanted = isinstance(value, dict), "a table"
-        elif key == "default":
+        elif key in ("default", "allow_private"):
             fits, wanted = isinstance(value, bool), "true or false"
         elif key == "seconds":
             fits, wanted = (
                 isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0,
                 "a number from 0 on",
+            )
+        elif key == "port":
+            fits, wanted = (
+                isinstance(value, (int, str)) and not isinstance(value, bool),
+                "a number, or the name of a variable with one",
             )
         elif key == "status":
             fits, wanted = value in _STATUSES, f"one of {', '.join(_STATUSES)}"

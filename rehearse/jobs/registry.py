@@ -9,6 +9,18 @@ from rehearse.jobs.base import Job
 from rehearse.language.parameters import PARAMETERS
 
 _ENGINE_JOBS = ("WAIT", "APPROVAL", "TRIGGER_PIPELINE")
+_MESSAGES = dict.fromkeys(("SEND_SLACK_MESSAGE", "SEND_MICROSOFT_TEAMS_MESSAGE", "AWS_SES_SEND_EMAIL"), "messages")
+_CALLS = _MESSAGES | {
+    "HTTP_REQUEST": "http_request",
+    "HTTP_REQUEST_ASYNC": "http_request",
+    "AWS_S3_GET_FILE": "s3_files",
+    "AWS_S3_PUT_FILE": "s3_files",
+    "SFTP_GET_FILE": "sftp_files",
+    "SFTP_PUT_FILE": "sftp_files",
+    "LINUX_SSH_EXECUTE_COMMAND": "ssh_command",
+    "WINDOWS_SSH_COMMAND": "ssh_command",
+}
+"""Jobs that call another system: without a connection there is none to call."""
 _PROCESS_JOBS = {
     "PYTHON_EXECUTE_SCRIPT": "python",
     "DBT_CORE_EXECUTE": "dbt_core",
@@ -16,6 +28,7 @@ _PROCESS_JOBS = {
     "DATA_RECONCILIATION_CURSOR_FIELD": "reconciliation",
     "SNOWFLAKE_SCHEMA_VALIDATION": "schema_validation",
     **dict.fromkeys(_ENGINE_JOBS, "orchestra"),
+    **_CALLS,
 }
 
 
@@ -31,15 +44,18 @@ def module_of(job: str) -> str | None:
 
 
 def how(job: str, connection: Connection | None) -> str:
-    """`local`, `stub` or `unsupported`: what will become of a task. Shown by `plan` and in every summary."""
+    """`local`, `stub`, `outbox` (a message that is only written down) or `unsupported`: what will become of a task. Shown by
+    `plan` and in every summary."""
     if connection is not None and connection.mode == "stub":
         return "stub"
-    return "local" if module_of(job) else "unsupported"
+    if connection is not None and connection.mode == "local" and job in _MESSAGES:
+        return "outbox"
+    is_possible = module_of(job) and (connection or job not in _CALLS)
+    return "local" if is_possible else "unsupported"
 
 
 def find_job(job: str, connection: Connection | None) -> Job:
     """The function that prepares this job."""
-    mode = how(job, connection)
-    family = module_of(job) if mode == "local" else "stub"
+    family = "stub" if how(job, connection) == "stub" else module_of(job) or "stub"
     found: Job = import_module(f"rehearse.jobs.{family}").prepare
     return found

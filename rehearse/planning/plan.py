@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 PREVIEWS = 20
 """Of a larger matrix only the first iterations are shown with their values filled in."""
 
-SIMULATED = ("stub", "recorded")
+SIMULATED = ("stub", "recorded", "outbox")
 UNKNOWN_CONNECTION = "unknown connection"
 NOT_HERE = ("unsupported", UNKNOWN_CONNECTION)
 AT_RUN_TIME = "known at run time"
