@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,8 +75,63 @@ def _run(step: Step, done: Done, interrupt_at: str | None) -> None:
         done.code = process.wait()
         reader.join()
         os.close(reports)
-    for text in b"".join(said).splitlines():
+    _hear(b"".join(said), done)
+
+
+def _hear(said: bytes, done: Done) -> None:
+    for text in said.splitlines():
         report = json.loads(text)
         done.status = report["status"] or done.status
         done.message = report["message"] or done.message
         done.operations += report["operations"]
+
+
+class WarmProcess:
+    """Forks steps from one process that has imported `modules`; see `fork_harness`."""
+
+    def __init__(self, modules: tuple[str, ...]):
+        program = Path(__file__).with_name("fork_harness.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(program), *modules],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        self._count = 0
+
+    def wait_until_ready(self) -> None:
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+
+    def run(self, *steps: Step) -> list[Done]:
+        """All at once; each writes its log beside its attempt's folder."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        first = self._count
+        files = []
+        for step in steps:
+            assert step.call is not None
+            name = f"{tempfile.mkdtemp()}/"
+            files.append((name + "log", name + "reports"))
+            request = {
+                "call": step.call,
+                "env": step.env,
+                "cwd": str(step.cwd),
+                "log": name + "log",
+                "reports": name + "reports",
+            }
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._count += 1
+        codes = dict(map(int, self._process.stdout.readline().split()) for _ in steps)
+        results = []
+        for number, (log, reports) in enumerate(files, first):
+            done = Done(codes[number], Path(log).read_text(encoding="utf-8"))
+            _hear(Path(reports).read_bytes(), done)
+            shutil.rmtree(Path(log).parent)
+            results.append(done)
+        return results
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
