@@ -7,6 +7,8 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from rehearse.jobs.base import JobError
 from rehearse.planning.secrets import secret_texts
@@ -57,10 +59,12 @@ def _check(what: str, value: str, before: str = "") -> None:
         raise JobError(f"{what} has {size:,} bytes; a process takes 131,072 in one value", "pass the path of a file")
 
 
-def own_secrets(environment_variables: str | None) -> tuple[str, ...]:
+def own_secrets(environment_variables: str | Mapping[str, Any] | None) -> tuple[str, ...]:
     """The values in a task's own variables that are to be masked, as those of a connection are."""
-    try:
-        values = json.loads(environment_variables or "{}")
-    except ValueError:
-        return ()  # Attempt.environment says so
+    values: Any = environment_variables or {}
+    if isinstance(values, str):
+        try:
+            values = json.loads(values)
+        except ValueError:
+            return ()  # Attempt.environment says so
     return tuple(secret_texts(values))
