@@ -31,7 +31,7 @@ def runs(
         found = store.runs(limit, pipeline, status.upper() if status else None)
         counts = store.counts([run["id"] for run in found])
     if as_json:
-        shown = [
+        found = [
             {key: value for key, value in run.items() if key != "definition"} | {"tasks": counts[run["id"]]}
             for run in found
         ]

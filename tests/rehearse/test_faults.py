@@ -13,7 +13,8 @@ import pytest
 TASK = "integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT"
 WAIT = "integration: ORCHESTRA, integration_job: WAIT, parameters: {seconds: 0}"
 NASTY = {
-    "QUOTES": "'\" \\' \\\" `", "SHELL": "; rm -rf / $(touch pwned) `touch pwned` | touch pwned && touch pwned", "LINES": "a\nb\r\nc",
+    "QUOTES": "'\" \\' \\\" `", "SHELL": "; rm -rf / $(touch pwned) `touch pwned` | touch pwned && touch pwned",
+    "LINES": "a\nb\r\nc",
     "EMOJI": "\N{PILE OF POO} \N{RIGHT-TO-LEFT OVERRIDE}abc", "EXPRESSION": "${{ inputs.x }} ${{", "PATH": "../../etc/passwd",
     "PERCENT": "%s %(x)s {x} {{ x }}", "EMPTY": "",
 }  # fmt: skip
