@@ -114,7 +114,8 @@ def _from_version_1(database: Database, root: Path) -> None:
     database.execute(
         "INSERT INTO task_runs (id, run_id, position, group_id, task_id, item, name, integration, job, status, attempt, "
         "simulated, message, parameters, outputs, started_at, ended_at) "
-        "SELECT id, run_id, 0, group_id, task_id, item, name, integration, job, status, attempt, simulated, message, '{}', outputs, started_at, ended_at FROM task_runs_1"
+        "SELECT id, run_id, 0, group_id, task_id, item, name, integration, job, status, attempt, "
+        "simulated, message, '{}', outputs, started_at, ended_at FROM task_runs_1"
     )
     # Runs of version 1 cannot be gone on with: it kept too little of them.
     for table in ("task_runs", "runs"):

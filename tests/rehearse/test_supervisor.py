@@ -215,7 +215,7 @@ def test_fault_09_a_killed_supervisor_takes_its_task_along(start: Start, tmp_pat
     os.kill(claim["pid"], signal.SIGKILL)
     with channel:
         assert channel.recv(1) == b""
-    assert look(folder) == LOST
+    until(lambda: look(folder) == LOST, "it is still there")
     clean_up(folder, marker)
     until(lambda: not processes(marker), "something is left")
 
