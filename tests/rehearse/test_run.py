@@ -176,7 +176,7 @@ def test_what_cannot_be_started_says_why(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, "pass")
     text = (tmp_path / "p.yml").read_text().replace("set_outputs: true", 'environment_variables: \'{"A=B": "c"}\'')
     (tmp_path / "p.yml").write_text(text)
-    assert "could not be started" in run(bin_dir, tmp_path).stderr
+    assert "cannot be the name of a variable" in run(bin_dir, tmp_path).stderr
 
 
 def test_the_state_is_for_its_owner_alone(bin_dir: Path, tmp_path: Path) -> None:
