@@ -33,7 +33,7 @@ from rehearse.engine.receiver import ADVICE
 from rehearse.engine.waits import ASK, Wait, answered, make_wait, of_child
 from rehearse.errors import RehearseError
 from rehearse.jobs.base import Approval, ChildRun, Launch
-from rehearse.jobs.registry import how, needs_no_process
+from rehearse.jobs.registry import how, needs_no_process, preload_of
 from rehearse.planning.plan import SIMULATED, Plan
 from rehearse.planning.selection import Carried
 from rehearse.store.records import Fenced, Owner, Store, timestamp
@@ -135,7 +135,7 @@ class Engine:
             )
             return active
         self.active[run_id] = active
-        self._warm_up(plan)
+        self._warm_up(active)
         self.progress.started(active)
         self.decide(active, machine.start())
         return active
@@ -480,10 +480,12 @@ class Engine:
     def _on_signal(self, number: int, frame: object) -> None:
         self._events.put(_Signal)
 
-    def _warm_up(self, plan: Plan) -> None:
-        """Start the process that starts tasks while there is still something else to do."""
-        if any(not needs_no_process(task.job) for task in plan.tasks):
-            self.workshop.warm_up()
+    def _warm_up(self, active: ActiveRun) -> None:
+        """Start the processes that start tasks while there is still something else to do."""
+        tasks = [task for task in active.plan.tasks if task.is_executed and not needs_no_process(task.job)]
+        plain = () if active.isolate else {preload_of(task.job, task.parameters, self.root) for task in tasks}
+        for modules in {(), *plain} if tasks else ():
+            self.workshop.warm_up(modules)
 
 
 def _now() -> datetime:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from rehearse.bindings.config import Connection
 from rehearse.jobs.base import Job
@@ -59,3 +62,13 @@ def find_job(job: str, connection: Connection | None) -> Job:
     family = "stub" if how(job, connection) == "stub" else module_of(job) or "stub"
     found: Job = import_module(f"rehearse.jobs.{family}").prepare
     return found
+
+
+def preload_of(job: str, parameters: Mapping[str, Any], root: Path) -> tuple[str, ...]:
+    """The modules that a warm process for this task should have, as far as that is known before it starts."""
+    project = parameters.get("project_dir") or "."
+    if job != "DBT_CORE_EXECUTE" or "${{" in str(project):
+        return ()
+    from rehearse.jobs.dbt_core import preload
+
+    return preload(root / str(project))
