@@ -46,7 +46,7 @@ def show(
         typer.echo("")
         print_table(
             ["operation", "type", "status", "rows", "asset"],
-            [[o["name"], o["type"], o["status"], _number(o["rows"]), o["asset"] or ""] for o in done],
+            [[_cut(o["name"], 60), o["type"], o["status"], _number(o["rows"]), o["asset"] or ""] for o in done],
         )
 
 
@@ -79,13 +79,13 @@ def _first_line(text: str | None) -> str:
     return text.splitlines()[0] if text else ""
 
 
-def _cut(value: Any) -> str:
+def _cut(value: Any, most: int = 100) -> str:
     import json
 
     from rehearse.cli.problems import printable
 
     text = printable(value if isinstance(value, str) else json.dumps(value, default=str))
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _number(value: int | None) -> str:

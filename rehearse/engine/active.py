@@ -20,6 +20,7 @@ from rehearse.planning.plan import Plan
 from rehearse.planning.secrets import redact
 from rehearse.store.records import timestamp
 
+_ITEMS = 10_000_000  # more than a matrix can have: positions sort by task, then by item
 TOKEN_VARIABLE = "REHEARSE_WEBHOOK_TOKEN"
 
 
@@ -44,6 +45,7 @@ class ActiveRun:
     status: str | None = None
     """How it ended."""
     message: str | None = None
+    has_started: bool = False
     token: str = field(default_factory=lambda: os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(32))
     _outputs_size: int = 0
 
@@ -97,7 +99,7 @@ class ActiveRun:
     def row(self, run: TaskRun) -> dict[str, Any]:
         task = run.task
         return {
-            "id": run.id, "run_id": self.id, "position": self._positions[task.id], "group_id": task.group_id,
+            "id": run.id, "run_id": self.id, "position": self._positions[task.id] * _ITEMS + run.iteration.index, "group_id": task.group_id,
             "task_id": task.id, "item": run.iteration.key, "name": run.name, "integration": task.integration,
             "job": task.job, "connection": self.connections.get(run.id, task.connection), "status": run.status,
             "attempt": run.attempt, "retry_at": timestamp(run.retry_at),

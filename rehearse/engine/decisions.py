@@ -85,6 +85,7 @@ class Iteration:
     item: Any = None
     runs: dict[str, TaskRun] = field(default_factory=dict)
     unfinished: int = 0
+    index: int = 0
 
 
 @dataclass(eq=False)
@@ -381,7 +382,7 @@ class Machine:
             self._close_group(state)
 
     def _instantiate(self, state: GroupState, key: str | None, item: Any) -> None:
-        iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks))
+        iteration = Iteration(state, key, item, unfinished=len(state.plan.tasks), index=len(state.iterations))
         for task in state.plan.tasks:
             run = iteration.runs[task.id] = TaskRun(self._new_id(), task, iteration, name=task.name)
             left = self._carried.get(run.label)

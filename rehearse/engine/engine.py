@@ -147,6 +147,7 @@ class Engine:
             plan, record["id"], _now, lambda: str(uuid4()), rows, record["status"], carried=carried
         )
         active = ActiveRun(record["id"], plan, machine, self.root, record["folder"], fence)
+        active.has_started = record["started_at"] is not None
         active.simulated |= {row["id"] for row in rows if row["simulated"]}
         active.children |= {row["id"]: row["child_run"] for row in rows if row["child_run"]}
         active.connections |= {row["id"]: row["connection"] for row in rows}
@@ -227,12 +228,9 @@ class Engine:
                 self._ready.append((active, action.run))
 
     def _begin(self, active: ActiveRun, run: d.TaskRun) -> None:
-        if (
-            "status" not in self._run_changes.get(active.id, {})
-            and active.machine.status == "RUNNING"
-            and not run.attempt
-        ):
-            self._run_changes.setdefault(active.id, {}).update(status="RUNNING")
+        if not active.has_started and active.machine.status == "RUNNING":
+            active.has_started = True
+            self._run_changes.setdefault(active.id, {}).update(status="RUNNING", started_at=timestamp(_now()))
         self.decide(active, active.machine.begin(run))
 
     def _flush(self) -> None:
@@ -267,8 +265,6 @@ class Engine:
             elif isinstance(action, d.Finish):
                 change |= {"status": action.status, "ended_at": timestamp(_now()), "message": active.message}
                 crash.point("finish.before")
-        if change.get("status") == "RUNNING":
-            change["started_at"] = timestamp(_now())
         crash.point("commit.before")
         try:
             self.store.commit(

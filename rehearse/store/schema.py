@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, str]] = {
         "fence": "INTEGER NOT NULL",
     },
     "task_runs": {
-        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL REFERENCES runs (id)", "position": "INTEGER NOT NULL",
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL REFERENCES runs (id)", "position": "BIGINT NOT NULL",
         "group_id": "TEXT NOT NULL", "task_id": "TEXT NOT NULL", "item": "TEXT", "name": "TEXT NOT NULL",
         "integration": "TEXT NOT NULL", "job": "TEXT NOT NULL", "connection": "TEXT", "status": "TEXT NOT NULL",
         "attempt": "INTEGER NOT NULL", "retry_at": "TEXT", "wait_until": "TEXT", "child_run": "TEXT",
