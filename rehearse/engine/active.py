@@ -85,7 +85,7 @@ class ActiveRun:
             run_id=self.id, task_run_id=run.id, task_id=task.id, item=run.iteration.key, number=run.attempt,
             integration=task.integration, job=task.job, parameters=parameters, connection=connection,
             timeout_seconds=task.timeout_seconds, folder=self.attempt_folder(run), token=self.token,
-            outputs_limit=max(0, OUTPUTS_LIMIT - self._outputs_size), isolate=self.isolate, crash_at=crash_at,
+            outputs_limit=max(0, OUTPUTS_LIMIT - self._outputs_size), isolate=self.isolate, crash_at=crash_at, links=task.links,
         )  # fmt: skip
 
     def count_outputs(self, outputs: dict[str, Any]) -> bool:
@@ -99,7 +99,8 @@ class ActiveRun:
     def row(self, run: TaskRun) -> dict[str, Any]:
         task = run.task
         return {
-            "id": run.id, "run_id": self.id, "position": self._positions[task.id] * _ITEMS + run.iteration.index, "group_id": task.group_id,
+            "id": run.id, "run_id": self.id,
+            "position": self._positions[task.id] * _ITEMS + run.iteration.index, "group_id": task.group_id,
             "task_id": task.id, "item": run.iteration.key, "name": run.name, "integration": task.integration,
             "job": task.job, "connection": self.connections.get(run.id, task.connection), "status": run.status,
             "attempt": run.attempt, "retry_at": timestamp(run.retry_at),

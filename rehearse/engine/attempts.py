@@ -23,6 +23,7 @@ from rehearse.engine.processes import is_alive, kill_group, kill_marked
 from rehearse.errors import RehearseError
 from rehearse.jobs.base import Attempt, Launch, Prepared, Step
 from rehearse.jobs.lineage import collect
+from rehearse.jobs.recorded import save
 from rehearse.jobs.registry import find_job
 
 GRACE_SECONDS = 10.0
@@ -87,7 +88,7 @@ class Workshop:
         attempt = Attempt(
             root=self.root, folder=folder, run_id=spec.run_id, task_run_id=spec.task_run_id, number=spec.number,
             webhook_token=spec.token, task_id=spec.task_id, item=spec.item, isolate=spec.isolate,
-            connections=self.bindings.connection,
+            connections=self.bindings.connection, links=_links(spec, connection),
         )  # fmt: skip
         return find_job(spec.job, connection)(spec.job, spec.parameters, connection, attempt), connection
 
@@ -118,6 +119,7 @@ class Workshop:
             return Ended("FAILED", "interrupted: its supervisor was killed", ended_at=_now())
         status, message = judge(found, spec.timeout_seconds)
         operations = [*found["operations"], *self._collected(spec, found)]
+        self._record(spec, status, message, found["outputs"], operations)
         return Ended(status, message, found["outputs"], operations, found["ended_at"])
 
     def warm_up(self, preload: tuple[str, ...] = ()) -> None:
@@ -147,7 +149,8 @@ class Workshop:
         return self.attend(spec)
 
     def _secrets(self, spec: AttemptSpec, connection: Connection | None, launch: Launch) -> list[str]:
-        known = secret_values(connection.known_values()) if connection else []
+        linked = [self.bindings.connection("", name) for name in _links(spec, connection)]
+        known = [value for found in (connection, *linked) if found for value in secret_values(found.known_values())]
         return [spec.token, *known, *launch.secrets]
 
     def _collected(self, spec: AttemptSpec, found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -157,9 +160,39 @@ class Workshop:
         except Exception:  # what was done is done, also if its traces cannot be read
             return []
 
+    def _record(
+        self,
+        spec: AttemptSpec,
+        status: str,
+        message: str | None,
+        outputs: dict[str, Any],
+        operations: list[dict[str, Any]],
+    ) -> None:
+        """Keep what a real system did, for connections in the mode `recorded`."""
+        try:
+            connection = self.bindings.connection(spec.integration, spec.connection)
+            wanted = (
+                connection is not None and connection.mode == "remote" and status in ("SUCCEEDED", "WARNING", "FAILED")
+            )
+            if (
+                connection is not None
+                and wanted
+                and (connection.fields.get("record") or os.environ.get("REHEARSE_RECORD"))
+            ):
+                task, job, parameters = spec.task_id, spec.job, spec.parameters
+                save(self.root, connection, task, job, parameters, status, message, outputs, operations)
+        except (RehearseError, OSError):
+            pass  # what was done is done, also if it cannot be written down
+
     def _forge(self, preload: tuple[str, ...]) -> Forge:
         with self._lock:
             return self._forges.setdefault(preload, Forge(preload))
+
+
+def _links(spec: AttemptSpec, connection: Connection | None) -> tuple[str, ...]:
+    """The connections whose values a task may see beside its own."""
+    declared = connection.fields.get("links", ()) if connection else ()
+    return tuple(dict.fromkeys((*spec.links, *declared)))
 
 
 def look(folder: Path) -> str:

@@ -222,7 +222,7 @@ class Engine:
         for action in actions:
             if not isinstance(action, d.Ready):
                 self._batch.append((active, action))
-            elif needs_no_process(action.run.task.job) or action.run.task.runs == ("stub",):
+            elif needs_no_process(action.run.task.job) or action.run.task.runs in (("stub",), ("recorded",)):
                 self._begin(active, action.run)
             else:
                 self._ready.append((active, action.run))
@@ -303,7 +303,7 @@ class Engine:
             if kind in SIMULATED:
                 active.simulated.add(run.id)
             # A message that goes into the outbox is simulated, too, but has a log: a process writes it.
-            if (kind in SIMULATED and kind != "outbox") or needs_no_process(spec.job):
+            if kind in ("stub", "recorded") or needs_no_process(spec.job):
                 prepared, _ = self.workshop.prepare(spec)
                 assert not isinstance(prepared, Launch)
                 self.begin_wait(make_wait(active, run, prepared, _now(), self.approvals))

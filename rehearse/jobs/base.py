@@ -43,6 +43,8 @@ class Attempt:
     isolate: bool = False
     connections: Callable[[str, str | None], Connection | None] = lambda integration, connection_id: None
     """(integration, connection id) -> another connection than the task's own."""
+    links: tuple[str, ...] = ()
+    """Connections whose values the task sees as variables, beside its own."""
 
     def environment(self, connection: Connection | None, own: str | Mapping[str, Any] | None = None) -> dict[str, str]:
         """An allowlisted environment, then ORCHESTRA_*, the connection's secrets, and the task's own JSON (section 10)."""
@@ -50,6 +52,9 @@ class Attempt:
         # Tasks use the environment that rehearse is installed in, whether or not the caller has activated it.
         env["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), env.get("PATH", os.defpath)])
         env |= connection.variables() if connection else {}
+        for link in self.links:
+            linked = self.connections("", link)
+            env |= linked.exported() if linked else {}
         env |= _own_variables(own)
         return env | {
             "ORCHESTRA_API_KEY": self.webhook_token,

@@ -47,19 +47,22 @@ def module_of(job: str) -> str | None:
 
 
 def how(job: str, connection: Connection | None) -> str:
-    """`local`, `stub`, `outbox` (a message that is only written down) or `unsupported`: what will become of a task. Shown by
-    `plan` and in every summary."""
-    if connection is not None and connection.mode == "stub":
-        return "stub"
+    """`local`, `remote`, `recorded`, `stub`, `outbox` (a message that is only written down) or `unsupported`: what will become
+    of a task. Shown by `plan` and in every summary."""
+    if connection is not None and connection.mode in ("stub", "recorded"):
+        return connection.mode
     if connection is not None and connection.mode == "local" and job in _MESSAGES:
         return "outbox"
     is_possible = module_of(job) and (connection or job not in _CALLS)
-    return "local" if is_possible else "unsupported"
+    if not is_possible:
+        return "unsupported"
+    return "remote" if connection is not None and connection.mode == "remote" else "local"
 
 
 def find_job(job: str, connection: Connection | None) -> Job:
     """The function that prepares this job."""
-    family = "stub" if how(job, connection) == "stub" else module_of(job) or "stub"
+    kind = how(job, connection)
+    family = kind if kind in ("stub", "recorded") else module_of(job) or "stub"
     found: Job = import_module(f"rehearse.jobs.{family}").prepare
     return found
 

@@ -16,10 +16,10 @@ def prepare(job: str, parameters: Mapping[str, Any], connection: Connection | No
             f"{job} cannot be run on this machine",
             f'declare what it does here: a connection with integration = "{integration}", mode = "stub" in rehearse.toml',
         )
-    fields = connection.fields
-    return Simulated(
-        fields.get("status", "SUCCEEDED"),
-        fields.get("message", "simulated: declared as a stub in rehearse.toml"),
-        dict(fields.get("outputs", {})),
-        float(fields.get("seconds", 0)),
-    )
+    ending = connection.ending(job, attempt.task_id)
+    seconds = float(ending.get("seconds", 0))
+    if attempt.number <= ending.get("failures", 0):
+        message = f"simulated: attempt {attempt.number} of {ending['failures']} that are declared to fail"
+        return Simulated("FAILED", message, {}, seconds)
+    message = ending.get("message", "simulated: declared as a stub in rehearse.toml")
+    return Simulated(ending.get("status", "SUCCEEDED"), message, dict(ending.get("outputs", {})), seconds)

@@ -29,7 +29,8 @@ NOT_HERE = ("unsupported", UNKNOWN_CONNECTION)
 AT_RUN_TIME = "known at run time"
 
 How = Callable[[str, str, str | None], str]
-"""What becomes of a task here: (integration, job, connection id or None) -> `local`, or a word of SIMULATED or NOT_HERE."""
+"""What becomes of a task here: (integration, job, connection id or None) -> `local`, `remote`, or a word of SIMULATED or
+NOT_HERE."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class PlannedTask:
     runs: tuple[str, ...] = ("local",)
     selected: bool = True
     carried: str | None = None
+    links: tuple[str, ...] = ()
+    """Connections that its operation_metadata names: it sees their values, too (section 10)."""
 
     @property
     def keeps_outputs(self) -> bool:
@@ -257,7 +260,7 @@ class _Builder:
             task_id, group_id, task.name or task_id, task.integration, task.integration_job, task.parameters,
             task.connection, tuple(task.depends_on), task.condition, setting("retries") or 0, setting("retry_delay") or 0,
             setting("timeout") or None, task.treat_failure_as_warning, task.paused or node.paused, tuple(task.tags),
-            tuple(task.alerts), self._runs(task, matrix),
+            tuple(task.alerts), self._runs(task, matrix), links=_links(task),
         )  # fmt: skip
 
     def _runs(self, task: TaskModel, matrix: PlannedMatrix | None) -> tuple[str, ...]:
@@ -272,6 +275,12 @@ class _Builder:
         return tuple(
             dict.fromkeys(UNKNOWN_CONNECTION if name is None else self._how(*job, name or None) for name in connections)
         )
+
+
+def _links(task: TaskModel) -> tuple[str, ...]:
+    entries = (task.operation_metadata or {}).values()
+    named = (entry.get("connection") for entry in entries if isinstance(entry, Mapping))
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str) and name and "${{" not in name))
 
 
 def _rendered(template: Template, scope: Scope) -> str | None:

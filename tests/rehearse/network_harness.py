@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearse.bindings.config import Connection, load_bindings
+from rehearse.bindings.connections import SECRET
 from rehearse.jobs.base import Attempt, Launch
 from rehearse.jobs.registry import find_job
 from rehearse.jobs.report import VARIABLE
@@ -46,7 +47,11 @@ class Site:
     def __init__(self, root: Path, integration: str, **fields: Any):
         self.root = root
         values = {"integration": integration, "default": True} | fields
-        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+        for name in SECRET:  # secrets never stand in the file
+            if "${" not in str(values.get(name, "${")) and (name != "private_key" or "PRIVATE" in values[name]):
+                os.environ[f"REHEARSE_TEST_{name.upper()}"] = values[name]
+                values[name] = f"${{REHEARSE_TEST_{name.upper()}}}"
+        lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]
         (root / "rehearse.toml").write_text("\n".join(["[connections.there]", *lines, ""]))
         self.connection: Connection = load_bindings(root).connections["there"]
         self.folder = root / "attempt"
