@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from rehearse.cli.app import main
-from rehearse.store.records import Store, timestamp
+from rehearse.store.records import Owner, open_store, timestamp
 
 PIPELINE = """\
 version: v1
@@ -94,29 +94,23 @@ def plan(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 def record(folder: Path, run_id: str, minute: int, tasks: dict[str, str], **more: Any) -> None:
     """Put an earlier run into the store."""
-    store = Store(folder / ".rehearse" / "rehearse.db")
+    created = timestamp(datetime(2026, 2, 1, 6, minute, tzinfo=UTC))
     run = {
         "id": run_id, "pipeline": "nightly", "name": "Nightly", "file": "nightly.yml", "status": "FAILED", "environment": "cloud",
         "inputs": {"day": "2026-01-31", "size": "large", "api_token": None, "extra": 1}, "definition": PIPELINE, "folder": "f",
-        "created_at": timestamp(datetime(2026, 2, 1, 6, minute, tzinfo=UTC)),
+        "trigger": "MANUAL", "created_at": created,
     }  # fmt: skip
-    store.create_run(**run | more)
     rows = []
-    for label, status in tasks.items():
+    for position, (label, status) in enumerate(tasks.items()):
         task_id, _, item = label.removesuffix("]").partition("[")
         row = {
-            "id": f"{run_id}-{label}",
-            "run_id": run_id,
-            "group_id": "g",
-            "task_id": task_id,
-            "item": item or None,
-            "name": task_id,
-        }
-        rows.append(
-            row
-            | {"integration": "PYTHON", "job": "J", "status": status, "attempt": 1, "simulated": False, "outputs": {}}
-        )
-    store.put_tasks(rows)
+            "id": f"{run_id}-{label}", "run_id": run_id, "position": position, "group_id": "g", "task_id": task_id,
+            "item": item or None, "name": task_id, "integration": "PYTHON", "job": "J", "status": status, "attempt": 1,
+            "simulated": False, "carried": None, "parameters": {}, "outputs": {}, "created_at": created,
+        }  # fmt: skip
+        rows.append(row)
+    store = open_store(folder)
+    store.create_run(run | more, rows, Owner(1, "long ago", "here", str(created)), None)
     store.close()
 
 

@@ -15,7 +15,7 @@ from plan_harness import drawn, group, plan_of, task
 from rehearse.planning.json_form import to_json
 from rehearse.planning.mermaid import to_mermaid
 from rehearse.planning.plan import Plan
-from rehearse.planning.selection import from_failed, select
+from rehearse.planning.selection import Carried, from_failed, select
 
 # The tree
 
@@ -88,9 +88,13 @@ def test_a_task_that_stands_alone_takes_one_line() -> None:
     ]
 
 
+def repeated(plan: Plan, statuses: dict[str, str]) -> Plan:
+    return from_failed(plan, {label: Carried(status, {}) for label, status in statuses.items()})[0]
+
+
 def test_the_tree_of_a_selection() -> None:
     plan = plan_of({"g": group(a=task(), b=task("a", condition="True"), c=task("b"))})
-    text = drawn(from_failed(plan, {"a": "WARNING", "b": "SUCCEEDED", "c": "FAILED"}))
+    text = drawn(repeated(plan, {"a": "WARNING", "b": "SUCCEEDED", "c": "FAILED"}))
     assert "a  PYTHON_EXECUTE_SCRIPT  carried: WARNING" in text and text.endswith("1 of 3 tasks")
     assert "c  PYTHON_EXECUTE_SCRIPT  after b  not selected" in drawn(select(plan, ["a"]))
 
@@ -174,7 +178,7 @@ def test_the_flowchart() -> None:
         "skipped": "t_c,t_f", "simulated": "t_d", "unsupported": "t_e",
     }  # fmt: skip
     done = {"a": "SUCCEEDED", "b[1]": "FAILED", "d": "SUCCEEDED", "e": "WARNING", "f": "SUCCEEDED"}
-    assert {kind for _, kind in check_mermaid(from_failed(plan, done))["class"]} == {"skipped", "carried"}
+    assert {kind for _, kind in check_mermaid(repeated(plan, done))["class"]} == {"skipped", "carried"}
     assert {kind for _, kind in check_mermaid(select(plan, ["a"]))["class"]} == {"unselected"}
 
 
