@@ -15,7 +15,7 @@ from typing import Any
 from rehearse.cli.output import MARKS, STYLES, duration, is_terminal, talk, tell
 from rehearse.cli.problems import printable
 from rehearse.engine.active import ActiveRun
-from rehearse.engine.decisions import TaskRun
+from rehearse.engine.states import TaskRun
 
 _TAIL_LINES = 12
 _TAIL_BYTES = 8192

@@ -13,9 +13,10 @@ from typing import Any
 from rehearse.engine import crash
 from rehearse.engine.attempt_folder import LOG
 from rehearse.engine.attempts import AttemptSpec
-from rehearse.engine.decisions import Machine, Start, TaskRun
+from rehearse.engine.decisions import Machine
 from rehearse.engine.plans import folder_name
 from rehearse.engine.receiver import OUTPUTS_LIMIT
+from rehearse.engine.states import Start, TaskRun
 from rehearse.planning.plan import Plan
 from rehearse.planning.secrets import redact
 from rehearse.store.records import timestamp

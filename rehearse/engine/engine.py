@@ -23,9 +23,10 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from rehearse.engine import crash
-from rehearse.engine import decisions as d
+from rehearse.engine import states as d
 from rehearse.engine.active import ActiveRun, shown_parameters
 from rehearse.engine.attempts import AttemptSpec, Ended, Workshop
+from rehearse.engine.decisions import Machine
 from rehearse.engine.plans import SNAPSHOT, storable_inputs
 from rehearse.engine.pools import Pool
 from rehearse.engine.processes import start_time
@@ -111,7 +112,7 @@ class Engine:
         """
         run_id = record.pop("id", None) or str(uuid4())
         parent, isolate = record.pop("parent", None), record.pop("isolate", False)
-        machine = d.Machine(plan, run_id, _now, lambda: str(uuid4()), carried)
+        machine = Machine(plan, run_id, _now, lambda: str(uuid4()), carried)
         folder = f".rehearse/runs/{_now():%Y%m%dT%H%M%S}-{run_id[:8]}"
         active = ActiveRun(run_id, plan, machine, self.root, folder, 0, parent, isolate)
         (self.root / folder).mkdir(parents=True, exist_ok=True)
@@ -143,7 +144,7 @@ class Engine:
     def adopt(self, record: Mapping[str, Any], plan: Plan, fence: int, carried: Mapping[str, Carried]) -> ActiveRun:
         """Go on with a run whose engine died, from its record; see `recovery` for its attempts."""
         rows = list(self.store.task_runs(record["id"]))
-        machine = d.Machine.restore(
+        machine = Machine.restore(
             plan, record["id"], _now, lambda: str(uuid4()), rows, record["status"], carried=carried
         )
         active = ActiveRun(record["id"], plan, machine, self.root, record["folder"], fence)

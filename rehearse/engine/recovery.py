@@ -15,10 +15,10 @@ from typing import Any
 from rehearse.engine import crash
 from rehearse.engine.active import ActiveRun
 from rehearse.engine.attempts import ENDED, LOST, NEVER, RUNNING, Ended, clean_up, look
-from rehearse.engine.decisions import TaskRun
 from rehearse.engine.engine import Engine
 from rehearse.engine.plans import plan_of_record
 from rehearse.engine.processes import is_alive
+from rehearse.engine.states import TaskRun
 from rehearse.engine.waits import make_wait
 from rehearse.errors import RehearseError, UsageError
 from rehearse.jobs.base import Launch

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from rehearse.engine.active import ActiveRun
 from rehearse.engine.attempts import Ended
-from rehearse.engine.decisions import TaskRun
+from rehearse.engine.states import TaskRun
 from rehearse.jobs.base import Approval, ChildRun, Launch, Pause, Prepared, Simulated
 
 ACCEPT, REJECT, ASK, WAIT = "accept", "reject", "ask", "wait"

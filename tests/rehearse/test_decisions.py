@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rehearse.engine import decisions as d
+from rehearse.engine import states as d
+from rehearse.engine.decisions import Machine
 from rehearse.language.document import parse_document
 from rehearse.language.validation import LoadedPipeline, check
 from rehearse.planning.plan import make_plan
@@ -32,16 +33,16 @@ def group(*tasks: str, **more: Any) -> dict[str, Any]:
     return {"tasks": {name: task() for name in tasks}} | more
 
 
-def machine(nodes: dict[str, Any], tasks: Sequence[str] = (), **document: Any) -> d.Machine:
+def machine(nodes: dict[str, Any], tasks: Sequence[str] = (), **document: Any) -> Machine:
     text = yaml.safe_dump({"version": "v1", "name": "t", "pipeline": nodes} | document)
     pipeline, problems = check(parse_document(text))
     assert pipeline is not None and not [p for p in problems if p.severity == "error"], [str(p) for p in problems]
     plan = select(make_plan(LoadedPipeline("t.yml", text, pipeline, []), {}, "local", {}, NOW), tasks)
     numbers = count(1)
-    return d.Machine(plan, "run", lambda: NOW, lambda: f"id-{next(numbers)}")
+    return Machine(plan, "run", lambda: NOW, lambda: f"id-{next(numbers)}")
 
 
-def play(m: d.Machine, judge: Callable[[d.TaskRun], str]) -> dict[str, str]:
+def play(m: Machine, judge: Callable[[d.TaskRun], str]) -> dict[str, str]:
     """Run to the end, ending every started attempt as `judge` says; retries are due at once."""
     pending = list(m.start())
     steps = 0
