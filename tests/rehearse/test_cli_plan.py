@@ -187,7 +187,10 @@ def test_runs_that_cannot_be_repeated(plan: Plan, folder: Path) -> None:
     missing = plan("--from-failed", "latest")
     assert missing.code == 2 and "nothing has run here yet" in missing.err and not (folder / ".rehearse").exists()
     record(folder, "bbbb-3", 3, {}, pipeline="another")
-    assert "there is no such run of nightly\n  start one with: rehearse run FILE" in plan("--from-failed", "latest").err
+    assert (
+        "there is no run 'latest' of nightly\n  start one with: rehearse run FILE"
+        in plan("--from-failed", "latest").err
+    )
     record(folder, "aaaa-1", 1, {"load": "SUCCEEDED", "build": "SUCCEEDED"})
     record(folder, "aaaa-2", 2, {})
     unknown = plan("--from-failed", "bbbb")

@@ -331,3 +331,17 @@ def test_ctrl_c_cancels_the_child_too(rehearse: Rehearse) -> None:
     store = open_store(rehearse.folder)
     assert {run["pipeline"]: run["status"] for run in store.runs(10)} == {"p": "CANCELLED", "child": "CANCELLED"}
     store.close()
+
+
+def test_a_run_that_goes_on_has_the_inputs_that_it_had(rehearse: Rehearse) -> None:
+    """A default of the clock is evaluated once; so it is when a run is repeated."""
+    more = "inputs: {at: {type: string, default: '${{ format_date(ORCHESTRA.CURRENT_TIME, \"%H:%M:%S.%f\") }}'}}\n"
+    sign = "open('seen', 'a').write('${{ inputs.at }}' + chr(10))"
+    write(rehearse.folder, f"{sign}\n{SIGN}\ntime.sleep(0.3)", f"{sign}\nsys.exit(1)", more=more)
+    process = rehearse.start("run", "p.yml")
+    until(lambda: rehearse.starts)
+    kill(process)
+    assert rehearse("resume").returncode == 1
+    assert rehearse("retry", "--from-failed").returncode == 1
+    seen = (rehearse.folder / "seen").read_text().split()
+    assert len(seen) == 3 and len(set(seen)) == 1
