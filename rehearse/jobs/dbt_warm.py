@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import threading
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,8 @@ def warm_up() -> None:
     if duckdb := sys.modules.get("duckdb"):
         duckdb.default_connection().close()  # made by the import, with threads; made again when somebody needs it
     gc.collect()
+    # A fork is given no descriptor but its own: it would write to a tracker that is not there.
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
     if _threads() > 1:
         raise RuntimeError("something has left a thread behind, which a fork does not have")
 

@@ -50,6 +50,8 @@ def _start(request: dict[str, Any]) -> int:
     os.dup2(log, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     reports = os.open(request["reports"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.closerange(3, reports)
+    os.closerange(reports + 1, 4096)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"], REHEARSE_REPORT_FD=str(reports))

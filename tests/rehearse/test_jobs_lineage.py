@@ -64,7 +64,7 @@ def test_load_packages_of_dlt(tmp_path: Path) -> None:
         ("other.good", "SUCCEEDED", None, "append", ["other.good"], {"integration": "SINK", "name": "good", "type": "TABLE"}),
     ]  # fmt: skip
     assert {o["type"] for o in found} == {"INGESTION"}
-    assert all(started <= o["started_at"] <= o["ended_at"] <= ended for o in found if o["status"] == "SUCCEEDED")
+    assert all(started <= o["started_at"] <= o["ended_at"] <= ended for o in found if o["ended_at"])
 
     # A script that keeps its pipelines in the repository: what was completed while the task ran.
     quiet = {**os.environ, "RUNTIME__DLTHUB_TELEMETRY": "false", "LOAD__RAISE_ON_FAILED_JOBS": "false"}
