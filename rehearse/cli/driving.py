@@ -71,6 +71,7 @@ def drive(
     from rehearse.engine.engine import Engine, point_latest
     from rehearse.engine.pools import make_pool
     from rehearse.engine.recovery import recover
+    from rehearse.errors import StoreError
     from rehearse.store.records import open_store
 
     approvals = _approvals(options.approvals)
@@ -94,6 +95,9 @@ def drive(
                     )
                 engine.own |= {active.id for active in mine}
                 engine.drive()
+            except StoreError as e:
+                engine.leave()
+                raise StoreError(str(e), "what runs goes on; when the store is back: rehearse resume") from e
             finally:
                 engine.close()
             for active in mine:

@@ -176,6 +176,10 @@ class Engine:
         self.pool.close()
         self.workshop.close()
 
+    def leave(self) -> None:
+        """Let go of all runs as they are: their tasks go on, and the next engine does."""
+        self.active.clear()
+
     def cancel(self, active: ActiveRun) -> None:
         if not active.machine.cancelled:
             self._run_changes.setdefault(active.id, {})["status"] = "CANCELLING"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sqlite3
 from pathlib import Path
 
 from rehearse.errors import StoreError, UsageError
@@ -131,11 +134,16 @@ def _back_up(database: Database, version: int) -> None:
     """The store as it was: a file beside it, or a schema of its own."""
     if database.is_sqlite:
         target = Path(f"{database.place}.v{version}.bak")
-        if not target.exists():
-            temporary = target.with_suffix(".tmp")
-            temporary.unlink(missing_ok=True)
-            database.execute("VACUUM INTO ?", (str(temporary),))
-            temporary.replace(target)
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        database.execute("VACUUM INTO ?", (str(temporary),))
+        with sqlite3.connect(temporary) as copy:
+            copied = copy.execute("PRAGMA user_version").fetchone()[0]
+        copy.close()
+        if copied == version:  # else somebody was faster with backup and migration
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, target)
+        temporary.unlink()
         return
     backup = f"{SCHEMA}_backup_v{version}"
     with database.transaction():

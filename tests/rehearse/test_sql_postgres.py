@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from postgres_harness import Server
 from sql_harness import Ended, Running, attempt, connection, prepare, run
 
 from rehearse.bindings.config import Connection
@@ -22,26 +23,6 @@ from rehearse.jobs.sql_execution import execute
 from rehearse.jobs.sql_session import SqlError, connect
 from rehearse.jobs.sql_targets import target_of
 from sandbox.home import Home
-from sandbox.postgres import Postgres
-
-
-class Server(Postgres):
-    """A cluster of our own. `administrator`: the superuser's URL, which `create_database` forgets otherwise."""
-
-    administrator = ""
-
-    def begin(self) -> None:
-        self.create()
-        self.start()
-        state = self.state
-        self.administrator = f"postgresql://sandbox:{state['superuser']}@127.0.0.1:{state['port']}/postgres"
-        self.create_database()
-
-    def fetch(self, sql: str) -> list[Any]:
-        # What is committed stays, even if the server is killed.
-        with psycopg.connect(self.url(), autocommit=True, options="-c synchronous_commit=on") as client:
-            cursor = client.execute(sql)
-            return cursor.fetchall() if cursor.description else []
 
 
 @pytest.fixture(scope="module")
