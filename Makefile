@@ -1,6 +1,6 @@
 # Everything a newcomer needs. Only Python 3.11 to 3.13 with venv must be there; uv and the rest come from the lock.
 .DEFAULT_GOAL := help
-.PHONY: help demo up down install test coverage lint format docs lock bench clean
+.PHONY: help demo up down install test coverage lint format docs lock bench chaos clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,6 +61,10 @@ compile = $(BIN)/uv pip compile --quiet pyproject.toml $(1:%=--group %) --univer
 bench: $(VENV)/.all  ## Measure what the README publishes
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/validate.py
+	@$(BIN)/python benchmarks/engine.py
+
+chaos: $(VENV)/.all  ## Kill rehearse at random points of 200 runs, and compare what comes of them
+	@$(BIN)/python tests/chaos/harness.py 200
 
 clean:  ## Remove the environment, all local state and the default warehouse (stops the example company)
 	@if [ -x $(BIN)/python ] && [ -d .sandbox ]; then $(BIN)/python -m sandbox reset; fi

@@ -68,7 +68,8 @@ def drive(
     from rehearse.cli.problems import print_json
     from rehearse.cli.progress import make_progress
     from rehearse.engine.attempts import Workshop
-    from rehearse.engine.engine import Engine, point_latest
+    from rehearse.engine.engine import Engine
+    from rehearse.engine.plans import point_latest
     from rehearse.engine.pools import make_pool
     from rehearse.engine.recovery import recover
     from rehearse.errors import StoreError

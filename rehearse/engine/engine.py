@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -491,11 +490,3 @@ class Engine:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def point_latest(root: Path, folder: str) -> None:
-    """`.rehearse/latest` leads to the newest run."""
-    link = root / ".rehearse" / "latest"
-    temporary = link.with_name(f"latest.{os.getpid()}")
-    temporary.symlink_to((root / folder).relative_to(link.parent))
-    temporary.replace(link)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -83,6 +84,14 @@ def folder_name(label: str) -> str:
 
     safe = _UNSAFE.sub("_", label)[:80]
     return safe if safe == label != SNAPSHOT else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+
+
+def point_latest(root: Path, folder: str) -> None:
+    """`.rehearse/latest` leads to the newest run."""
+    link = root / ".rehearse" / "latest"
+    temporary = link.with_name(f"latest.{os.getpid()}")
+    temporary.symlink_to((root / folder).relative_to(link.parent))
+    temporary.replace(link)
 
 
 _UNSAFE = re.compile(r"[^\w.=@-]+|^\.+")
