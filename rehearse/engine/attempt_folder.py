@@ -29,10 +29,22 @@ def write_once(folder: str, name: str, content: dict[str, Any]) -> bool:
     return True
 
 
-def replace(folder: str, name: str, content: dict[str, Any], *, durable: bool = False) -> None:
-    """Complete or not there at all. `durable`: also over a power cut."""
-    temporary = _write_temporary(folder, name, content, durable)
+def replace(folder: str, name: str, content: dict[str, Any]) -> None:
+    """Complete or not there at all."""
+    temporary = _write_temporary(folder, name, content)
     os.rename(temporary, os.path.join(folder, name))
+
+
+def sync(folder: str, name: str) -> None:
+    """Also over a power cut."""
+    for path in (os.path.join(folder, name), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        except OSError:
+            pass  # some file systems cannot, for a folder
+        finally:
+            os.close(descriptor)
 
 
 def read(folder: str, name: str) -> dict[str, Any] | None:
@@ -45,11 +57,8 @@ def read(folder: str, name: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _write_temporary(folder: str, name: str, content: dict[str, Any], durable: bool = False) -> str:
+def _write_temporary(folder: str, name: str, content: dict[str, Any]) -> str:
     temporary = os.path.join(folder, f".{name}.{os.getpid()}")
     with open(temporary, "w") as file:
         json.dump(content, file)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
     return temporary

@@ -59,7 +59,7 @@ def _serve(channel: socket.socket, warm: bool) -> None:
         length = int.from_bytes(stream.read(8), "big")
         data = stream.read(length)
     if len(data) == length > 0:  # else the engine died meanwhile, and nothing was started
-        supervise(json.loads(data) | {"warm": warm})
+        supervise(json.loads(data) | {"warm": warm}, channel.close)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -47,12 +48,17 @@ class Masker:
             form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret) if len(form) >= SHORTEST
         }
         ordered = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(map(re.escape, ordered))) if ordered else None
+        self._ordered = ordered
         self._overlap = len(ordered[0]) - 1 if ordered else 0
         self._by_first: dict[int, list[bytes]] = {}
         for form in ordered:
             self._by_first.setdefault(form[0], []).append(form)
         self._held = b""
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes] | None:
+        """Made when there is something to look through: it takes as long as starting a small task."""
+        return re.compile(b"|".join(map(re.escape, self._ordered))) if self._ordered else None
 
     def feed(self, chunk: bytes) -> bytes:
         if self._pattern is None:
@@ -67,6 +73,8 @@ class Masker:
 
     def flush(self) -> bytes:
         held, self._held = self._held, b""
+        if not held:
+            return b""
         return self._pattern.sub(MASK, held) if self._pattern else held
 
     def _first_open(self, text: bytes) -> int:

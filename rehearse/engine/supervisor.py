@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from rehearse.engine import receiver
-from rehearse.engine.attempt_folder import CLAIM, EXIT, LOG, STOP, TASK, replace, write_once
+from rehearse.engine.attempt_folder import CLAIM, EXIT, LOG, STOP, TASK, replace, sync, write_once
 from rehearse.engine.masking import Masker
 from rehearse.engine.processes import adopt_orphans, die_with_parent, kill_children, kill_group, start_time
 
@@ -144,8 +144,8 @@ class Supervisor:
         os.set_blocking(self.wakeup, False)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
-    def run(self) -> None:
-        """All steps, and the record of how they ended."""
+    def run(self, done: Callable[[], None]) -> None:
+        """All steps, and the record of how they ended. `done` tells the engine, which then need not wait for the disk."""
         started_at = _now()
         result: dict[str, Any] = {"code": None, "signal": None, "reason": "not_started", "message": None}
         for step in self.spec["steps"]:
@@ -169,8 +169,10 @@ class Supervisor:
         box = self.mailbox
         result["message"] = result["message"] or box.message
         result.update(status=box.status, outputs=box.outputs, operations=box.operations, rejected=box.rejected)
-        replace(self.folder, EXIT, result | {"started_at": started_at, "ended_at": _now()}, durable=True)
+        replace(self.folder, EXIT, result | {"started_at": started_at, "ended_at": _now()})
         self.crash("recorded")
+        done()
+        sync(self.folder, EXIT)
 
     def crash(self, point: str) -> None:
         """A named crash point: for tests, the supervisor dies here as by `kill -9`."""
@@ -318,7 +320,7 @@ def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int,
     raise SystemExit(getattr(importlib.import_module(module), function)())
 
 
-def supervise(spec: dict[str, Any]) -> None:
+def supervise(spec: dict[str, Any], done: Callable[[], None]) -> None:
     """Run an attempt, unless somebody has already: the claim is made once. Called in a process of its own."""
     adopt_orphans()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
@@ -330,7 +332,7 @@ def supervise(spec: dict[str, Any]) -> None:
         return
     supervisor = Supervisor(spec)
     supervisor.crash("claimed")
-    supervisor.run()
+    supervisor.run(done)
 
 
 def _now() -> str:
