@@ -6,6 +6,7 @@ Each class is one client's way to connect, run several statements, and stop; eve
 from __future__ import annotations
 
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Iterator
@@ -42,6 +43,11 @@ def split(sql: str, dialect: str) -> Iterator[str]:
 
 def first_word(statement: str) -> str:
     return (re.match(r"\w*", _COMMENTS.sub("", statement)) or [""])[0].upper()
+
+
+def is_on(switch: Any) -> bool:
+    """A switch of the connection: true in the file, which arrives as text."""
+    return str(switch).lower() == "true"
 
 
 def is_passing(error: Exception) -> bool:
@@ -103,7 +109,7 @@ class MySQL(Batches):
         from pymysql.constants import CLIENT  # type: ignore[import-untyped]
 
         options = self.options
-        tls = {"ssl_ca": options["ssl_ca"]} if "ssl_ca" in options else {}
+        tls = {"ssl": ssl.create_default_context()} if is_on(options.get("secure")) else {}
         return patiently(
             self.target,
             lambda: pymysql.connect(
@@ -141,7 +147,8 @@ class SQLServer(Batches):
         words = {
             "Server": f"{options['host']}{port}", "Database": options.get("database"), "UID": options.get("user"),
             "PWD": options.get("password"), "Authentication": options.get("authentication"),
-            "Encrypt": options.get("encrypt", "yes"), "TrustServerCertificate": options.get("trust_certificate", "no"),
+            "Encrypt": "yes" if is_on(options.get("encrypt", True)) else "no",
+            "TrustServerCertificate": "yes" if is_on(options.get("trust_certificate")) else "no",
         }  # fmt: skip
         text = "".join(f"{word}={_braced(str(value))};" for word, value in words.items() if value is not None)
         timeout = max(1, int(target["connect_seconds"]))
@@ -224,7 +231,7 @@ class ClickHouse(Session):
         import clickhouse_connect
 
         options = self.options
-        secure = str(options.get("secure", "false")).lower() == "true"
+        secure = is_on(options.get("secure"))
         return clickhouse_connect.get_client(
             host=options["host"], port=int(options.get("port", 8443 if secure else 8123)), secure=secure,
             username=options.get("user", "default"), password=options.get("password", ""),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import time
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from rehearse.jobs.sql_clients import Cursors
 from rehearse.jobs.sql_session import MAX_ROWS, Result, Session, Unreachable, last_only, patiently, scrub, speaking
-from rehearse.jobs.sql_targets import Target
+from rehearse.jobs.sql_targets import Target, is_path
 
 
 def connect(target: Target) -> Session:
@@ -25,13 +27,14 @@ class Snowflake(Cursors):
 
         super().__init__(target)
         logging.getLogger("snowflake.connector").setLevel(logging.ERROR)
-        options = dict(self.options)
-        renamed = {"private_key_path": "private_key_file", "private_key_passphrase": "private_key_file_pwd"}
-        given = {renamed.get(name, name): value for name, value in options.items() if name != "location"}
-        if "port" in given:
-            given["port"] = int(given["port"])
-        if "token" in given:
-            given.setdefault("authenticator", "PROGRAMMATIC_ACCESS_TOKEN")
+        names = ("account", "user", "password", "token", "role", "warehouse", "database", "schema", "host", "protocol")
+        given = {name: self.options[name] for name in names if name in self.options} | self._key()
+        if "port" in self.options:
+            given["port"] = int(self.options["port"])
+        if "authentication" in self.options:
+            given["authenticator"] = self.options["authentication"]
+        elif "token" in given:
+            given["authenticator"] = "PROGRAMMATIC_ACCESS_TOKEN"
         seconds = max(1, int(target["connect_seconds"]))
         self.connection = patiently(
             target,
@@ -44,6 +47,21 @@ class Snowflake(Cursors):
         # The connector ignores what it cannot use.
         self._check("schema", self.connection.schema)
         self._check("warehouse", self.connection.warehouse)
+
+    def _key(self) -> dict[str, Any]:
+        """The private key, which the connection gives as the path of a file, or as PEM text."""
+        key, passphrase = self.options.get("private_key"), self.options.get("private_key_passphrase")
+        if key is None:
+            return {}
+        if is_path("private_key", key):
+            path = {"private_key_file": str(Path(key).expanduser())}
+            return path | ({"private_key_file_pwd": passphrase} if passphrase else {})
+        from cryptography.hazmat.primitives import serialization
+
+        with speaking(self.target):
+            read = serialization.load_pem_private_key(key.encode(), passphrase.encode() if passphrase else None)
+        plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return {"private_key": read.private_bytes(serialization.Encoding.DER, *plain)}
 
     def _check(self, name: str, now: str | None) -> None:
         """Say it when the session is not where it was asked to be, such as without rights on the warehouse."""
@@ -93,7 +111,9 @@ class BigQuery(Session):
         from google.cloud import bigquery
 
         options = self.options
-        address: dict[str, Any] = {"client_options": {"api_endpoint": options["url"]}} if "url" in options else {}
+        address: dict[str, Any] = (
+            {"client_options": {"api_endpoint": options["api_endpoint"]}} if "api_endpoint" in options else {}
+        )
         return bigquery.Client(
             project=options["project"], credentials=self._credentials(), location=options.get("location"), **address
         )
@@ -102,12 +122,15 @@ class BigQuery(Session):
         scopes = ["https://www.googleapis.com/auth/cloud-platform"]
         if str(self.options.get("enable_drive_scope", "")).lower() == "true":
             scopes.append("https://www.googleapis.com/auth/drive")
-        if "credentials_file" in self.options:
+        given = self.options.get("credentials_json")
+        if given is not None:
             from google.oauth2 import service_account
 
-            read: Any = service_account.Credentials.from_service_account_file  # it has no types
-            return read(self.options["credentials_file"], scopes=scopes)
-        if "url" in self.options:
+            key: Any = service_account.Credentials  # it has no types
+            if is_path("credentials_json", given):
+                return key.from_service_account_file(str(Path(given).expanduser()), scopes=scopes)
+            return key.from_service_account_info(json.loads(given), scopes=scopes)
+        if "api_endpoint" in self.options:
             from google.auth.credentials import AnonymousCredentials
 
             return AnonymousCredentials()  # type: ignore[no-untyped-call]

@@ -16,8 +16,10 @@ from rehearse.jobs.sql_values import Row
 
 # Reasons that may pass: it starts or stops, or has no place for another connection.
 _PASSING = ("57P03", "57P01", "53300", "53400")
-_PASSING_TEXTS = ("refused", "starting up", "shutting down", "too many", "remaining connection slots", "timeout",
-                  "closed the connection", "reset by peer")  # fmt: skip
+_PASSING_TEXTS = (
+    "refused", "starting up", "shutting down", "recovery", "accepting connections", "too many", "timeout",
+    "remaining connection slots", "closed the connection", "reset by peer",
+)  # fmt: skip
 
 
 def connect(target: Target) -> Session:
@@ -33,8 +35,7 @@ class Postgres(Session):
         super().__init__(target)
         if target["dialect"] == "redshift":
             self.dialect = "redshift"
-        names = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname",
-                 "sslmode": "sslmode"}  # fmt: skip
+        names = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname"}
         given = {word: str(self.options[name]) for name, word in names.items() if name in self.options}
         # libpq tries each address of a host for this long; Redshift names its encoding in a way Python does not know.
         timeout = max(2, min(10, int(target["connect_seconds"])))

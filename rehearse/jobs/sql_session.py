@@ -104,7 +104,8 @@ def patiently(target: Target, open_it: Callable[[], Any], is_passing: Callable[[
 
     Gives up after the target's `connect_seconds`. Raises SqlError that names the place.
     """
-    deadline = time.monotonic() + target["connect_seconds"]
+    began = time.monotonic()
+    deadline = began + target["connect_seconds"]
     pause, said = 0.1, False
     while True:
         try:
@@ -114,7 +115,7 @@ def patiently(target: Target, open_it: Callable[[], Any], is_passing: Callable[[
         except Exception as e:
             why = scrub(target, str(e))
             if not is_passing(e) or time.monotonic() + pause > deadline:
-                tried = f" (tried for {target['connect_seconds']:g} s)" if said else ""
+                tried = f" (tried for {time.monotonic() - began:.1f} s)" if said else ""
                 raise Unreachable(f"cannot connect to {target['where']}{tried}: {why}", _advice(target)) from None
             if not said:
                 print(f"waiting up to {target['connect_seconds']:g} s for {target['where']}: {why}", flush=True)

@@ -34,18 +34,17 @@ class Kind(NamedTuple):
 
 
 _SERVER = ("host", "port", "user", "password", "database")
-_POSTGRES = (*_SERVER, "sslmode")
 _MSSQL = (*_SERVER, "authentication", "encrypt", "trust_certificate")
 KINDS: dict[str, Kind] = {
     "DUCKDB": Kind("duckdb", "duckdb"),
     "MOTHERDUCK": Kind("duckdb", "motherduck", ("token", "database"), ("token",)),
     "BAUPLAN": Kind("duckdb", None),
-    "POSTGRES": Kind("postgres", "postgres", _POSTGRES, ("host", "user", "database")),
-    "AWS_REDSHIFT": Kind("redshift", "postgres", _POSTGRES, ("host", "user", "database")),
+    "POSTGRES": Kind("postgres", "postgres", _SERVER, ("host", "user", "database")),
+    "AWS_REDSHIFT": Kind("redshift", "postgres", _SERVER, ("host", "user", "database")),
     "SNOWFLAKE": Kind(
         "snowflake",
         "snowflake",
-        ("account", "user", "password", "token", "private_key_path", "private_key_passphrase", "authenticator",
+        ("account", "user", "password", "token", "private_key", "private_key_passphrase", "authentication",
          "role", "warehouse", "database", "schema", "host", "port", "protocol"),
         ("account", "user"),
     ),
@@ -53,16 +52,17 @@ KINDS: dict[str, Kind] = {
     "FABRIC_SYNAPSE": Kind("fabric", "mssql", _MSSQL, ("host",)),
     "AZURE_SYNAPSE_ANALYTICS": Kind("tsql", "mssql", _MSSQL, ("host",)),
     "GCP_BIG_QUERY": Kind(
-        "bigquery", "bigquery", ("project", "credentials_file", "database", "schema", "location", "url"), ("project",)
+        "bigquery", "bigquery",
+        ("project", "credentials_json", "dataset", "location", "api_endpoint", "enable_drive_scope"), ("project",)
     ),
     "DATABRICKS": Kind(
         "databricks",
         "databricks",
-        ("host", "http_path", "warehouse_id", "token", "database", "schema"),
+        ("host", "http_path", "warehouse_id", "token", "catalog", "schema"),
         ("host", "token"),
     ),
     "CLICKHOUSE": Kind("clickhouse", "clickhouse", (*_SERVER, "secure"), ("host",)),
-    "MYSQL": Kind("mysql", "mysql", (*_SERVER, "ssl_ca"), ("host", "user")),
+    "MYSQL": Kind("mysql", "mysql", (*_SERVER, "secure"), ("host", "user")),
     "DREMIO": Kind("dremio", None),
 }  # fmt: skip
 NAMES = {
@@ -78,7 +78,8 @@ DEFAULT_SCHEMAS = {
 # Dialects in which the word before the table is the highest there is: their databases are DuckDB's schemas.
 TWO_LEVELS = ("mysql", "clickhouse")
 OVERRIDES = ("role", "warehouse", "database", "schema", "location", "warehouse_id", "enable_drive_scope")
-_SECRET_OPTIONS = ("password", "token", "private_key_passphrase")
+_OPTION_OF = {"catalog": "database", "dataset": "schema"}  # other words for the same in BigQuery and Databricks
+_SECRET_OPTIONS = ("password", "token", "private_key", "private_key_passphrase", "credentials_json")
 
 
 def target_of(
@@ -126,7 +127,7 @@ def _remote(integration: str, kind: Kind, connection: Connection, given: dict[st
             f"connection '{connection.id}': rehearse has no client for a remote {integration}",
             "give it a 'path' (its SQL then runs on that DuckDB file), or declare a stub",
         )
-    options: dict[str, Any] = {name: connection.get(name) for name in kind.fields}
+    options: dict[str, Any] = {_OPTION_OF.get(name, name): connection.get(name) for name in kind.fields}
     missing = [name for name in kind.required if not options.get(name)]
     if missing:
         raise BindingError(
@@ -140,7 +141,7 @@ def _remote(integration: str, kind: Kind, connection: Connection, given: dict[st
 
 def _place(options: Mapping[str, Any]) -> str:
     """host:port, database and user, as far as they are known: what an error may name."""
-    host = options.get("host") or options.get("account") or options.get("url") or options.get("project") or ""
+    host = options.get("host") or options.get("account") or options.get("api_endpoint") or options.get("project") or ""
     port = f":{options['port']}" if options.get("port") else ""
     rest = [
         f"{name} {options[name]}" for name in ("project", "database", "user") if options.get(name) not in (None, host)
@@ -185,11 +186,18 @@ def _seconds(name: str, text: str | None, default: float) -> float:
 def secrets_of(target: Target) -> tuple[str, ...]:
     """Texts of a target that nobody may see, if they are long enough to be told from others."""
     options = target["options"]
-    found = [str(options[name]) for name in _SECRET_OPTIONS if name in options]
+    found = [str(options[name]) for name in _SECRET_OPTIONS if name in options and not is_path(name, options[name])]
     if "://" in options.get("url", ""):
         password = urlsplit(options["url"]).password
         found += [password, unquote(password)] if password else []
     return tuple(dict.fromkeys(each for each in found if len(each) >= 4))  # shorter ones are everywhere in a text
+
+
+def is_path(name: str, value: str) -> bool:
+    """Whether a key or credentials are given as the path of a file, instead of as the text itself."""
+    return (name == "private_key" and "PRIVATE KEY" not in value) or (
+        name == "credentials_json" and not value.lstrip().startswith("{")
+    )
 
 
 def pack(request: Mapping[str, Any]) -> dict[str, str]:

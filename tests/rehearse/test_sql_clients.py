@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from sql_harness import Ended, attempt, connection, run
 
+from rehearse.bindings.config import load_bindings
 from rehearse.jobs.sql_clients import _braced, first_word, split
 from rehearse.jobs.sql_session import SqlError, Unreachable, connect
-from rehearse.jobs.sql_targets import target_of
+from rehearse.jobs.sql_targets import KINDS, target_of
 
 SECRET = "very-secret-value"
 
@@ -38,11 +39,11 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
          "database": "shop"}, "SQL Server 127.0.0.1:{}, database shop, user u"),
         ("CLICKHOUSE", "CLICKHOUSE_RUN_QUERY", {"host": "127.0.0.1", "port": "{}", "user": "u", "password": SECRET,
          "database": "shop"}, "ClickHouse 127.0.0.1:{}, database shop, user u"),
-        ("DATABRICKS", "DATABRICKS_EXECUTE_STATEMENT", {"host": "127.0.0.1:{}", "token": SECRET, "database": "main",
+        ("DATABRICKS", "DATABRICKS_EXECUTE_STATEMENT", {"host": "127.0.0.1:{}", "token": SECRET, "catalog": "main",
          "http_path": "/sql/1.0/warehouses/abc"}, "Databricks 127.0.0.1:{}, database main"),
         ("SNOWFLAKE", "SNOWFLAKE_RUN_QUERY", {"account": "acme", "host": "127.0.0.1", "port": "{}", "protocol": "http",
          "user": "u", "password": SECRET, "database": "shop"}, "Snowflake 127.0.0.1:{}, database shop, user u"),
-        ("GCP_BIG_QUERY", "GCP_BQ_RUN_QUERY_JOB", {"project": "acme", "url": "http://127.0.0.1:{}"},
+        ("GCP_BIG_QUERY", "GCP_BQ_RUN_QUERY_JOB", {"project": "acme", "api_endpoint": "http://127.0.0.1:{}"},
          "BigQuery http://127.0.0.1:{}, project acme"),
     ],
 )  # fmt: skip
@@ -63,7 +64,7 @@ def _run(job: str, folder: Path, integration: str, entries: dict[str, str], **pa
 
 def _asked(
     monkeypatch: pytest.MonkeyPatch, module: str, function: str, folder: Path, integration: str,
-    entries: dict[str, str], **overrides: Any,
+    entries: dict[str, Any], **overrides: Any,
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
     """What the client's function for connecting is called with."""
     calls = []
@@ -88,12 +89,44 @@ def test_snowflake_is_asked_for_what_task_and_connection_say(tmp_path: Path, mon
     assert {"account": "acme", "user": "u", "password": SECRET, "role": "R2", "warehouse": "W1", "database": "D1",
             "schema": "S2"}.items() <= named.items()  # fmt: skip
     assert named["login_timeout"] == 10
-    keyed = {"account": "acme", "user": "u", "private_key_path": "key.p8", "private_key_passphrase": SECRET}
+    keyed = {"account": "acme", "user": "u", "private_key": "keys/key.p8", "private_key_passphrase": SECRET}
     _, named = _asked(monkeypatch, "snowflake.connector", "connect", tmp_path, "SNOWFLAKE", keyed)
-    assert (named["private_key_file"], named["private_key_file_pwd"]) == ("key.p8", SECRET)
+    assert (named["private_key_file"], named["private_key_file_pwd"]) == ("keys/key.p8", SECRET)
     _, named = _asked(monkeypatch, "snowflake.connector", "connect", tmp_path, "SNOWFLAKE",
                       {"account": "acme", "user": "u", "token": SECRET})  # fmt: skip
     assert (named["token"], named["authenticator"]) == (SECRET, "PROGRAMMATIC_ACCESS_TOKEN")
+
+
+def test_snowflake_takes_a_key_as_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(65537, 2048)
+    locked = serialization.BestAvailableEncryption(SECRET.encode())
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked).decode()
+    entries = {"account": "acme", "user": "u", "private_key": pem, "private_key_passphrase": SECRET}
+    _, named = _asked(monkeypatch, "snowflake.connector", "connect", tmp_path, "SNOWFLAKE", entries)
+    read = serialization.load_der_private_key(named["private_key"], None)
+    assert isinstance(read, rsa.RSAPrivateKey) and read.private_numbers() == key.private_numbers()
+    wrong = connection("SNOWFLAKE", tmp_path, "remote", **{**entries, "private_key_passphrase": "another-one"})
+    with pytest.raises(SqlError) as caught:
+        connect(target_of("SNOWFLAKE", wrong, tmp_path, {}, "job"))
+    assert "another-one" not in str(caught.value) and "PRIVATE KEY" not in str(caught.value)
+
+
+@pytest.mark.parametrize("integration", [name for name, kind in KINDS.items() if kind.fields])
+def test_every_field_can_stand_in_rehearse_toml_and_in_the_readme(
+    tmp_path: Path, root: Path, integration: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_VALUE", "1")
+    switches = ("encrypt", "secure", "trust_certificate", "enable_drive_scope")
+    lines = [f"{name} = " + ("true" if name in switches else '"${SOME_VALUE}"') for name in KINDS[integration].fields]
+    entry = f'[connections.c]\nintegration = "{integration}"\nmode = "remote"\n'
+    (tmp_path / "rehearse.toml").write_text(entry + "\n".join(lines))
+    bound = load_bindings(tmp_path).connections["c"]
+    assert target_of(integration, bound, tmp_path, {}, "job")["options"].keys() != set()
+    readme = (root / "rehearse" / "README.md").read_text()
+    assert [name for name in KINDS[integration].fields if f"`{name}`" not in readme] == []
 
 
 def test_sql_server_gets_a_connection_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,11 +138,14 @@ def test_sql_server_gets_a_connection_string(tmp_path: Path, monkeypatch: pytest
               "password": SECRET}  # fmt: skip
     (text,), _ = _asked(monkeypatch, "mssql_python", "connect", tmp_path, "FABRIC_SYNAPSE", fabric)
     assert "Authentication=ActiveDirectoryServicePrincipal;" in text
+    loose = {"host": "h", "encrypt": False, "trust_certificate": True}  # as they stand in rehearse.toml
+    (text,), _ = _asked(monkeypatch, "mssql_python", "connect", tmp_path, "SQL_SERVER", loose)
+    assert text == "Server=h;Encrypt=no;TrustServerCertificate=yes;"
 
 
 def test_databricks_takes_the_warehouse_of_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entries = {"host": "https://dbc.cloud.databricks.com/", "http_path": "/sql/1.0/warehouses/own", "token": SECRET,
-               "database": "main", "schema": "s"}  # fmt: skip
+               "catalog": "main", "schema": "s"}  # fmt: skip
     positional, named = _asked(
         monkeypatch, "databricks.sql", "connect", tmp_path, "DATABRICKS", entries, warehouse_id="w9"
     )

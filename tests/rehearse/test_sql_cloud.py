@@ -29,7 +29,9 @@ def bigquery(tmp_path: Path) -> Iterator[Place]:
         url = f"http://127.0.0.1:{port}"
         yield (
             warehouse,
-            connection("GCP_BIG_QUERY", tmp_path, "remote", project="acme", url=url, schema="main", location="EU"),
+            connection(
+                "GCP_BIG_QUERY", tmp_path, "remote", project="acme", api_endpoint=url, dataset="main", location="EU"
+            ),
         )
 
 
