@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rehearse import __version__
+from rehearse.cli.doctor import doctor
 from rehearse.cli.explain import explain
 from rehearse.cli.logs import logs
 from rehearse.cli.plan import plan
@@ -57,6 +58,7 @@ app.command()(cancel)
 app.command()(approve)
 app.command()(retry)
 app.command()(resume)
+app.command()(doctor)
 app.command()(explain)
 app.command()(schema)
 

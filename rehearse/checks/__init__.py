@@ -1,0 +1,1 @@
+"""What `rehearse doctor` looks at: one function a check, listed in `registry`."""

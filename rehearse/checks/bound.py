@@ -1,0 +1,122 @@
+"""Connections: that what they name is there, and that they lead somewhere."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from urllib.parse import urlsplit
+
+from rehearse.bindings.connections import Connection
+from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
+from rehearse.errors import BindingError
+from rehearse.planning.secrets import SHORTEST, is_secret_name
+
+REACH_SECONDS = 1.0
+_ADDRESSES = ("url", "base_url", "endpoint_url", "api_endpoint", "host")
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306}
+_CLIENTS = {
+    "SNOWFLAKE": "snowflake.connector", "GCP_BIG_QUERY": "google.cloud.bigquery", "DATABRICKS": "databricks.sql",
+    "CLICKHOUSE": "clickhouse_connect", "MYSQL": "pymysql", "SQL_SERVER": "mssql_python", "FABRIC_SYNAPSE": "mssql_python",
+    "AWS_S3": "boto3", "AWS_SES": "boto3", "SFTP": "paramiko", "LINUX_SSH": "paramiko", "WINDOWS_SSH": "paramiko",
+}  # fmt: skip
+
+
+def variables(patient: Patient) -> Iterator[Finding]:
+    """Every `${NAME}` of a connection that is used for real has a value."""
+    for connection in _real(patient):
+        missing = []
+        for name, value in connection.fields.items():
+            if isinstance(value, str) and "${" in value:
+                try:
+                    connection.get(name)
+                except BindingError as e:
+                    missing.append(Finding(WARN, f"connection '{connection.id}', {name}", str(e), e.hint))
+        yield from missing or [Finding(OK, f"connection '{connection.id}' ({connection.mode}) has all that it names")]
+
+
+def secrets(patient: Patient) -> Iterator[Finding]:
+    """Secrets can be masked, and their files are private and out of git's sight."""
+    for connection in _real(patient):
+        try:
+            known = connection.variables()
+        except BindingError as e:
+            if "others" in str(e):
+                yield Finding(FAIL, f"connection '{connection.id}'", str(e), e.hint)
+            continue
+        short = sorted(name for name, value in known.items() if is_secret_name(name) and 0 < len(value) < SHORTEST)
+        for name in short:
+            why = f"it is shorter than {SHORTEST} characters, and so not masked in logs"
+            yield Finding(WARN, f"connection '{connection.id}', {name}", why, "make it longer")
+    for path in sorted({c.env_file for c in patient.bindings.connections.values() if c.env_file}):
+        if path.exists() and _is_tracked(patient, str(path)):
+            yield Finding(
+                FAIL, str(path), "it holds secrets, and git does not ignore it", f"echo {path.name} >> .gitignore"
+            )
+
+
+def clients(patient: Patient) -> Iterator[Finding]:
+    """Remote connections have their client library."""
+    for connection in _real(patient):
+        module = _CLIENTS.get(connection.integration)
+        if module is None or (connection.mode == "local" and connection.fields.get("path")):
+            continue
+        try:
+            found = find_spec(module) is not None
+        except ImportError:
+            found = False
+        if not found:
+            why = f"the Python module {module} is not installed"
+            yield Finding(FAIL, f"connection '{connection.id}'", why, "install the group `clients` of pyproject.toml")
+
+
+def reach(patient: Patient) -> Iterator[Finding]:
+    """Somebody listens where connections lead; all are asked at the same time."""
+    if patient.offline:
+        return
+    targets = {}
+    for connection in _real(patient):
+        if (target := _target(connection)) is not None:
+            targets[connection.id] = target
+    with ThreadPoolExecutor(max(1, len(targets))) as pool:
+        answers = dict(zip(targets, pool.map(_answers, targets.values()), strict=True))
+    for connection_id, why in answers.items():
+        host, port = targets[connection_id]
+        what = f"connection '{connection_id}', {host}:{port}"
+        hint = patient.bindings.connections[connection_id].fields.get("hint")
+        yield Finding(OK, f"{what} answers") if why is None else Finding(WARN, what, why, hint)
+
+
+def _real(patient: Patient) -> list[Connection]:
+    return [c for c in patient.bindings.connections.values() if c.mode in ("local", "remote")]
+
+
+def _target(connection: Connection) -> tuple[str, int] | None:
+    try:
+        for name in _ADDRESSES:
+            text = connection.get(name)
+            if not text:
+                continue
+            parts = urlsplit(text if "://" in text else f"//{text}")
+            port = parts.port or int(connection.get("port") or 0) or _PORTS.get(parts.scheme, 0)
+            return (parts.hostname, port) if parts.hostname and port else None
+    except (BindingError, ValueError):
+        pass  # `variables` says so
+    return None
+
+
+def _answers(target: tuple[str, int]) -> str | None:
+    """Why not, or None."""
+    try:
+        socket.create_connection(target, REACH_SECONDS).close()
+    except OSError as e:
+        return f"nobody answers: {e.strerror or e}"
+    return None
+
+
+def _is_tracked(patient: Patient, path: str) -> bool:
+    """Whether git knows it, or would take it up."""
+    ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=patient.root, capture_output=True)
+    return ignored.returncode == 1

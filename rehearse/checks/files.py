@@ -1,0 +1,123 @@
+"""Files: that tasks find theirs, and that none that git knows tells a secret."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+
+from rehearse.bindings.config import allowed_files
+from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
+from rehearse.engine.plans import find_pipeline
+from rehearse.errors import BindingError, UsageError
+from rehearse.planning.plan import UNKNOWN_CONNECTION
+
+MARK = "doctor: allow"
+_LARGEST = 1_000_000
+_SECRETS = {
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----\s*\n?[A-Za-z0-9+/=\\]{16}"),
+    "an access key of AWS": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    "a token": re.compile(
+        r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{50,}|xox[abp]-[\w-]{20,}|glpat-[\w-]{20}|sk-[A-Za-z0-9]{32,})"
+    ),
+    # Variables, placeholders in capitals, and what leads to this machine only are none.
+    "a URL with a password": re.compile(
+        r"\b[a-z][a-z0-9+]*://[^\s/@:'\"]+:(?!\$|<|\{|\*|%|[A-Z_]+@)[^\s/@'\"{}$<>*]{6,}@(?!127\.|localhost|[Ee]xample)"
+    ),
+}
+
+
+def tasks(patient: Patient) -> Iterator[Finding]:
+    """What the tasks of pipelines name is there."""
+    wrong = 0
+    for file, task in patient.tasks:
+        for why, then in _missing(patient, task.job, task.parameters, task.runs):
+            wrong += 1
+            yield Finding(FAIL, f"{file}: task '{task.id}'", why, then)
+    if patient.tasks and not wrong:
+        count = len({file for file, _ in patient.tasks})
+        yield Finding(OK, f"{len(patient.tasks)} task(s) of {count} pipeline(s) have their files and connections")
+
+
+def _missing(
+    patient: Patient, job: str, parameters: dict[str, object], runs: tuple[str, ...]
+) -> Iterator[tuple[str, str | None]]:
+    if UNKNOWN_CONNECTION in runs:
+        yield "its connection is not in rehearse.toml", "add it: rehearse/README.md has the keys"
+    project = str(parameters.get("project_dir") or ".")
+    if "${{" in project:
+        return
+    folder = patient.root / project
+    if job in ("PYTHON_EXECUTE_SCRIPT", "DBT_CORE_EXECUTE") and not folder.is_dir():
+        yield f"there is no folder {project}", "correct its project_dir"
+    elif job == "DBT_CORE_EXECUTE" and not (folder / "dbt_project.yml").is_file():
+        yield f"there is no dbt_project.yml in {project}", "correct its project_dir"
+    elif (
+        job == "PYTHON_EXECUTE_SCRIPT"
+        and (script := _script(str(parameters.get("command") or "")))
+        and not (folder / script).is_file()
+    ):
+        yield f"there is no file {script} in {project}", "correct its command"
+    if job == "TRIGGER_PIPELINE" and "${{" not in str(parameters.get("pipeline_id")):
+        try:
+            find_pipeline(patient.root, str(parameters.get("pipeline_id")))
+        except UsageError as e:
+            yield str(e), e.hint
+
+
+def _script(command: str) -> str | None:
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return None
+    scripts = [word for word in words[1:2] if word.endswith(".py") and "${{" not in word]
+    return scripts[0] if scripts else None
+
+
+def secrets(patient: Patient) -> Iterator[Finding]:
+    """No tracked file holds a secret. Only where it is said, never what it is."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=patient.root, capture_output=True, text=True)
+    if listed.returncode:
+        yield Finding(WARN, "tracked files were not looked through", "this is no git checkout", "git init")
+        return
+    try:
+        allowed = allowed_files(patient.root)
+    except BindingError as e:
+        yield Finding(FAIL, "[doctor] of rehearse.toml", str(e), e.hint)
+        allowed = []
+    names = [name for name in listed.stdout.split("\0") if name and not any(fnmatch.fnmatch(name, a) for a in allowed)]
+    found = False
+    for name in names:
+        for line, kind in _told(patient, name):
+            found = True
+            then = f"take it out and renew it; if it is none, write '{MARK}' into the line"
+            yield Finding(FAIL, f"{name}:{line}", f"this looks like {kind}", then)
+    if not found:
+        yield Finding(OK, f"no secret in {len(names)} tracked files")
+
+
+def _told(patient: Patient, name: str) -> Iterator[tuple[int, str]]:
+    path = patient.root / name
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST:
+            return
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    lines = text.splitlines()
+    for kind, pattern in _SECRETS.items():
+        for match in pattern.finditer(text):
+            line = text.count("\n", 0, match.start())
+            if MARK not in lines[line]:
+                yield line + 1, kind
+
+
+def ignored(patient: Patient) -> Iterator[Finding]:
+    """State and private files are out of git's sight."""
+    for name in (".rehearse/x", ".env", ".env.local"):
+        done = subprocess.run(["git", "check-ignore", "-q", name], cwd=patient.root, capture_output=True)
+        if done.returncode == 1:
+            shown = name.removesuffix("x")
+            yield Finding(WARN, shown, "git does not ignore it", f"echo {shown} >> .gitignore")

@@ -1,0 +1,87 @@
+"""The machine: tools, disk, the store, and who holds the warehouse."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+
+from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
+from rehearse.engine.recovery import is_abandoned
+from rehearse.errors import RehearseError
+from rehearse.store.records import has_store, open_store
+
+LOW_BYTES = 1_000_000_000
+
+
+def tools(patient: Patient) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    yield Finding(OK, f"Python {version}") if fits else Finding(FAIL, f"Python {version}", "it must be 3.11 to 3.13")
+    if shutil.which("git") is None:
+        yield Finding(WARN, "git is not there", "secrets in tracked files cannot be looked for", "install git")
+    uses_dbt = any(task.job == "DBT_CORE_EXECUTE" for _, task in patient.tasks)
+    if uses_dbt and find_spec("dbt") is None:
+        yield Finding(FAIL, "dbt is not installed", "tasks of pipelines run it", "make install")
+    elif uses_dbt:
+        yield Finding(OK, "dbt is installed")
+
+
+def disk(patient: Patient) -> Iterator[Finding]:
+    free = shutil.disk_usage(patient.root).free
+    runs = patient.root / ".rehearse" / "runs"
+    size = sum(path.stat().st_size for path in runs.rglob("*") if path.is_file()) if runs.is_dir() else 0
+    said = f"{free / 1e9:,.1f} GB free; logs of runs take {size / 1e6:,.0f} MB"
+    if free < LOW_BYTES:
+        yield Finding(WARN, said, "logs and the warehouse need room", f"remove old runs from {runs}")
+    else:
+        yield Finding(OK, said)
+
+
+def store(patient: Patient) -> Iterator[Finding]:
+    """It opens, and no run in it waits for an engine."""
+    if not has_store(patient.root):
+        yield Finding(OK, "nothing has run here yet")
+        return
+    try:
+        found = open_store(patient.root)
+    except RehearseError as e:
+        yield Finding(FAIL, "the run store", str(e), e.hint)
+        return
+    try:
+        yield Finding(OK, f"the run store {found.place} opens")
+        for run in found.unfinished():
+            if is_abandoned(run, datetime.now(UTC)):
+                what = f"run {run['id'][:8]} of {run['pipeline']} is {run['status']}"
+                yield Finding(WARN, what, "the rehearse that drove it is gone", f"rehearse resume {run['id'][:8]}")
+    finally:
+        found.close()
+
+
+def locks(patient: Patient) -> Iterator[Finding]:
+    """Who has the DuckDB files open: one process writes at a time. Linux only."""
+    for connection in patient.bindings.connections.values():
+        try:
+            path = connection.get("path")
+        except RehearseError:
+            continue
+        file = patient.root / path if path else None
+        for pid, command in _holders(file) if file is not None and file.exists() else ():
+            what = f"{path} is open in process {pid} ({command[:60]})"
+            yield Finding(WARN, what, "tasks that write to it wait for that process", "close it, or read from a copy")
+
+
+def _holders(file: Path) -> Iterator[tuple[int, str]]:
+    wanted = file.resolve()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(link.resolve() == wanted for link in (process / "fd").iterdir()):
+                yield (
+                    int(process.name),
+                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip(),
+                )
+        except OSError:
+            continue  # it has ended, or is somebody else's
