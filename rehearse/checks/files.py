@@ -24,7 +24,7 @@ _SECRETS = {
     ),
     # Variables, placeholders in capitals, and what leads to this machine only are none.
     "a URL with a password": re.compile(
-        r"\b[a-z][a-z0-9+]*://[^\s/@:'\"]+:(?!\$|<|\{|\*|%|[A-Z_]+@)[^\s/@'\"{}$<>*]{6,}@(?!127\.|localhost|[Ee]xample)"
+        r"\b[a-z][a-z0-9+]*://[^\s/@:'\"]+:(?!\$|<|\{|\*|%|[A-Z_]+@|password@|secret@)[^\s/@'\"{}$<>*]{6,}@(?!127\.|localhost|[Ee]xample)"
     ),
 }
 
