@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rehearse.errors import BindingError, UsageError
+from rehearse.errors import BindingError
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,), "int": (int,), "bool": (bool,), "integration_credential": (str,), "LIST": (list,), "DICT": (dict,),
@@ -28,16 +28,6 @@ def make_environment(path: Path, name: str, entry: Mapping[str, Any]) -> dict[st
     return found
 
 
-def with_overrides(env: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
-    """The same variables with some replaced, for one run; a text becomes what the variable was. Raises UsageError."""
-    changed = dict(env)
-    names = {name.lower(): name for name in env}
-    for name, text in overrides.items():
-        known = names.get(name.lower(), name)
-        changed[known] = _cast(known, env.get(known), text)
-    return changed
-
-
 def _typed(where: str, value: Any) -> Any:
     if not (isinstance(value, dict) and set(value) == {"type", "value"}):
         return value
@@ -48,33 +38,3 @@ def _typed(where: str, value: Any) -> Any:
     if not fits:
         raise BindingError(f"{where}: {value['value']!r} is no {wanted}", "correct the value or the type")
     return value["value"]
-
-
-def _cast(name: str, before: Any, text: str) -> Any:
-    import json
-
-    readers: list[tuple[type, Callable[[str], Any]]] = [
-        (bool, _bool),
-        (int, int),
-        (float, float),
-        (list, json.loads),
-        (dict, json.loads),
-    ]
-    for kind, read in readers:
-        if isinstance(before, kind):
-            try:
-                value = read(text)
-            except ValueError:
-                value = None
-            if not isinstance(value, kind):
-                raise UsageError(
-                    f"--set {name}={text}: '{name}' is of type {kind.__name__}", "give a value of that type"
-                )
-            return value
-    return text
-
-
-def _bool(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
