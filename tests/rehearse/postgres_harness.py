@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from sandbox.home import Home
 from sandbox.postgres import Postgres
 
 
@@ -26,3 +30,15 @@ class Server(Postgres):
         with psycopg.connect(self.url(), autocommit=True, options="-c synchronous_commit=on") as client:
             cursor = client.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[Server]:
+    """Made in a folder of its own, removed at the end."""
+    server = Server(Home(folder))
+    try:
+        server.begin()
+        yield server
+    finally:
+        server.stop()
+        server.remove()

@@ -7,21 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_harness import Server
+from postgres_harness import Server, running_server
 from test_recovery import SIGN, Rehearse, kill, until, write
-
-from sandbox.home import Home
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(Home(tmp_path_factory.mktemp("engine-pg")))
-    try:
-        server.begin()
+    with running_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-    finally:
-        server.stop()
-        server.remove()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from postgres_harness import Server
+from postgres_harness import Server, running_server
 from sql_harness import Ended, Running, attempt, connection, prepare, run
 
 from rehearse.bindings.config import Connection
@@ -23,18 +23,12 @@ from rehearse.jobs.sql_execution import execute
 from rehearse.jobs.sql_postgres import _is_passing
 from rehearse.jobs.sql_session import SqlError, connect
 from rehearse.jobs.sql_targets import target_of
-from sandbox.home import Home
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(Home(tmp_path_factory.mktemp("pg")))
-    try:
-        server.begin()
+    with running_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-    finally:
-        server.stop()
-        server.remove()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from postgres_harness import Server
+from postgres_harness import Server, running_server
 
 from rehearse.errors import StoreError, UsageError
 from rehearse.store.records import Fenced, Owner, Store, open_store
@@ -32,15 +32,8 @@ owner = Owner(os.getpid(), "1", "here", "now")
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    from sandbox.home import Home
-
-    server = Server(Home(tmp_path_factory.mktemp("store-pg")))
-    try:
-        server.begin()
+    with running_server(tmp_path_factory.mktemp("postgres")) as server:
         yield server
-    finally:
-        server.stop()
-        server.remove()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
