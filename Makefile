@@ -62,6 +62,7 @@ bench: $(VENV)/.all  ## Measure what the README publishes
 	@$(BIN)/python benchmarks/startup.py
 	@$(BIN)/python benchmarks/validate.py
 	@$(BIN)/python benchmarks/engine.py
+	@$(BIN)/python benchmarks/dbt_host.py
 
 chaos: $(VENV)/.all  ## Kill rehearse at random points of 200 runs, and compare what comes of them
 	@$(BIN)/python tests/chaos/harness.py 200
