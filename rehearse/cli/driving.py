@@ -39,7 +39,12 @@ Approvals = Annotated[
 ]
 NoResume = Annotated[bool, typer.Option("--no-resume", help="Leave alone the runs whose rehearse died.")]
 
-EXIT_CODES = {"CANCELLED": 130, "FAILED": 1}
+EXIT_CODES = {
+    "SUCCEEDED": 0,
+    "WARNING": 0,
+    "SKIPPED": 0,
+    "CANCELLED": 130,
+}  # 1: it failed, or somebody else drives it now
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def drive(
         if options.as_json:
             shown = [_as_dict(active) for active in mine]
             print_json(shown[0] if plan is not None else {"schema_version": 1, "runs": shown})
-        worst = [EXIT_CODES.get(active.status or "", 0) for active in mine]
+        worst = [EXIT_CODES.get(active.status or "", 1) for active in mine]
         return max(worst, default=0)
     finally:
         store.close()

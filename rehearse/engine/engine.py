@@ -114,6 +114,7 @@ class Engine:
         machine = Machine(plan, run_id, _now, lambda: str(uuid4()), carried)
         folder = f".rehearse/runs/{_now():%Y%m%dT%H%M%S}-{run_id[:8]}"
         active = ActiveRun(run_id, plan, machine, self.root, folder, 0, parent, isolate)
+        (self.root / ".rehearse").mkdir(mode=0o700, exist_ok=True)  # logs are for the owner's eyes
         (self.root / folder).mkdir(parents=True, exist_ok=True)
         (self.root / folder / SNAPSHOT).write_text(plan.text, encoding="utf-8")
         row = {

@@ -8,6 +8,8 @@ from typing import Protocol
 
 from rehearse.engine.attempts import AttemptSpec, Ended, Workshop, stop
 
+LOCAL = "local"
+
 
 class Pool(Protocol):
     """`name` stands in the record of each attempt. `slots`: attempts that may run at the same time."""
@@ -24,7 +26,7 @@ class Pool(Protocol):
 class Threads:
     """Attempts of this machine. A thread only waits for its supervisor."""
 
-    name = "local"
+    name = LOCAL
 
     def __init__(self, workshop: Workshop, workers: int):
         self.slots = workers
@@ -51,7 +53,7 @@ PoolMaker = Callable[[Workshop, int], Pool]
 
 def make_pool(executor: str | None, workshop: Workshop, workers: int) -> Pool:
     """`executor`: None for threads, or `dask://host:port`. Raises UsageError."""
-    if executor is None or executor == "local":
+    if executor is None or executor == LOCAL:
         return Threads(workshop, workers)
     from rehearse.engine.cluster import Cluster
 

@@ -17,6 +17,7 @@ from rehearse.engine.active import ActiveRun
 from rehearse.engine.attempts import ENDED, LOST, NEVER, RUNNING, Ended, clean_up, look
 from rehearse.engine.engine import Engine
 from rehearse.engine.plans import plan_of_record
+from rehearse.engine.pools import LOCAL
 from rehearse.engine.processes import is_alive
 from rehearse.engine.states import TaskRun
 from rehearse.engine.waits import make_wait
@@ -88,11 +89,12 @@ def _adopt(engine: Engine, record: Mapping[str, Any], fence: int) -> ActiveRun |
 def _go_on(engine: Engine, active: ActiveRun) -> None:
     began = [run for run in active.machine.in_flight() if run.status in ("RUNNING", "CANCELLING")]
     engine.decide(active, active.machine.resume())
-    fates = Counter(_resolve(engine, active, run) for run in began)
+    executors = {row["task_run_id"]: row["executor"] for row in engine.store.attempts(active.id)}  # of the last attempt
+    fates = Counter(_resolve(engine, active, run, executors.get(run.id)) for run in began)
     engine.progress.resumed(active, fates)
 
 
-def _resolve(engine: Engine, active: ActiveRun, run: TaskRun) -> str:
+def _resolve(engine: Engine, active: ActiveRun, run: TaskRun, executor: str | None) -> str:
     """What is to become of an attempt that was running when its engine died."""
     spec = active.bare_spec(run, {}, active.connections.get(run.id))
     if needs_no_process(run.task.job) or run.id in active.simulated:
@@ -106,11 +108,13 @@ def _resolve(engine: Engine, active: ActiveRun, run: TaskRun) -> str:
         if run.status == "CANCELLING":
             engine.pool.stop(spec)
         return ATTENDED
-    if fate == NEVER and engine.pool.name == "local" and run.status == "RUNNING":
+    if fate == NEVER and executor == LOCAL and engine.pool.name == LOCAL and run.status == "RUNNING":
         engine.decide(active, active.machine.requeue(run))  # the same attempt: recorded, but no supervisor claimed it
         return RESTARTED
     clean_up(engine.root / spec.folder, run.id)
     why = "its supervisor was killed" if fate == LOST else "its engine died before it began"
+    if executor not in (LOCAL, None):
+        why = f"what became of it on {executor} is lost with its engine"
     engine.end_attempt(
         active, run, Ended("CANCELLED" if run.status == "CANCELLING" else "FAILED", f"interrupted: {why}")
     )

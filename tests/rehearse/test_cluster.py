@@ -162,6 +162,32 @@ def test_ctrl_c_stops_what_runs_on_the_cluster(cluster: Cluster, bin_dir: Path, 
     assert process.returncode == 130 and "CANCELLED t" in said, said
 
 
+def test_what_ran_on_a_cluster_is_not_started_again_under_the_same_number(
+    cluster: Cluster, bin_dir: Path, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "rehearse.toml").touch()
+    starts = tmp_path / "starts"
+    sign = f"open({str(starts)!r}, 'a').write(os.environ['ORCHESTRA_TASK_ATTEMPT_NUMBER'] + chr(10))"
+    text = f"{sign}\ntime.sleep(20 if os.environ['ORCHESTRA_TASK_ATTEMPT_NUMBER'] == '1' else 0)"
+    (here / "p.yml").write_text(
+        "version: v1\nname: n\nconfiguration: {retries: 1}\npipeline:\n  g:\n    tasks:\n"
+        f"      t: {{name: t, {TASK}, parameters: {code(text)}}}\n"
+    )
+    process = subprocess.Popen(
+        [bin_dir / "rehearse", "run", "p.yml", "--executor", cluster.url], cwd=here, stderr=subprocess.DEVNULL
+    )
+    until(starts.exists)
+    process.kill()
+    process.wait()
+    done = subprocess.run([bin_dir / "rehearse", "resume"], cwd=here, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and f"what became of it on {cluster.url} is lost with its engine" in done.stderr, (
+        done.stderr
+    )
+    assert starts.read_text().split() == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [("dask://127.0.0.1:1", "no scheduler answers at 127.0.0.1:1"), ("spark://x", "there is no such executor")],

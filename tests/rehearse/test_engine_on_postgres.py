@@ -56,3 +56,9 @@ def test_fault_24_a_store_that_is_gone_ends_the_run_in_words(rehearse: Rehearse,
     assert server.url().split(":")[2].split("@")[0] not in said
     assert "rehearse resume" in said and rehearse("resume").returncode == 0
     assert rehearse.tasks() == {"t0": "SUCCEEDED", "t1": "SUCCEEDED"} and rehearse.starts == ["1", "1"]
+
+
+def test_the_state_is_for_its_owner_alone(rehearse: Rehearse) -> None:
+    write(rehearse.folder, SIGN)
+    assert rehearse("run", "p.yml").returncode == 0
+    assert (rehearse.folder / ".rehearse").stat().st_mode & 0o077 == 0
