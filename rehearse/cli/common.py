@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,7 +91,7 @@ def prepare(
     """Load, check and plan. Raises UsageError, InvalidPipeline, BindingError or InputError."""
     from rehearse.bindings.config import find_root, load_bindings
     from rehearse.cli.validate import make_policy
-    from rehearse.engine.plans import environment_of, how_here
+    from rehearse.engine.plans import branch_of, environment_of, how_here
     from rehearse.language.validation import load_pipeline
     from rehearse.planning.inputs import Source, layer_inputs, refuse_undeclared
     from rehearse.planning.plan import make_plan
@@ -112,6 +112,7 @@ def prepare(
     # Names on the command line were checked above; what a trigger once gave to the earlier run is kept, declared or not.
     moment = now or datetime.now(UTC)
     plan = make_plan(loaded, given, name, variables, moment, undeclared="accept", how=how_here(bindings))
+    plan = replace(plan, branch=branch_of(bindings.root))
     _warn_of_options(declared, plan)
     carried: Mapping[str, Carried] = {}
     if selection.from_failed:

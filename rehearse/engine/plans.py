@@ -45,11 +45,24 @@ def find_pipeline(root: Path, name: str) -> Path:
     raise UsageError(f"there is no pipeline '{name}' here", hint)
 
 
+def branch_of(root: Path) -> str | None:
+    """The branch that is checked out, read from git's own file; None without one. Linked worktrees have a file that leads on."""
+    folder = root / ".git"
+    try:
+        if folder.is_file():
+            folder = root / folder.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        head = (folder / "HEAD").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return head.removeprefix("ref: refs/heads/") if head.startswith("ref: refs/heads/") else None
+
+
 def plan_of_file(path: Path, bindings: Bindings, inputs: Mapping[str, Any], environment: str | None) -> Plan:
     """A new run of a file that somebody else than the user at the keyboard starts. Raises RehearseError."""
     name, variables = environment_of(bindings, environment)
     now = datetime.now(UTC)
-    return make_plan(load_pipeline(path), inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
+    plan = make_plan(load_pipeline(path), inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
+    return replace(plan, branch=branch_of(bindings.root))
 
 
 def plan_of_record(record: Mapping[str, Any], bindings: Bindings) -> Plan:

@@ -345,3 +345,13 @@ def test_a_run_that_goes_on_has_the_inputs_that_it_had(rehearse: Rehearse) -> No
     assert rehearse("retry", "--from-failed").returncode == 1
     seen = (rehearse.folder / "seen").read_text().split()
     assert len(seen) == 3 and len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(("checked_out", "seen"), [("main-2", "main-2"), (None, "")])
+def test_the_branch_is_the_one_that_is_checked_out(rehearse: Rehearse, checked_out: str | None, seen: str) -> None:
+    write(rehearse.folder, "print('${{ ORCHESTRA.CURRENT_BRANCH }}')")
+    if checked_out:
+        subprocess.run(["git", "init", "-q", "-b", checked_out], cwd=rehearse.folder, check=True)
+    assert rehearse("run", "p.yml").returncode == 0
+    assert (rehearse.folder / ".rehearse" / "latest" / "t0" / "1" / "log").read_text() == f"{seen}\n"
+    assert rehearse.record()["branch"] == checked_out
