@@ -138,7 +138,8 @@ def _as_dict(active: ActiveRun) -> dict[str, Any]:
         }
         for run in active.machine.runs
     ]  # fmt: skip
+    seconds = round((active.ended_at - active.plan.created_at).total_seconds(), 3) if active.ended_at else 0.0
     return {
         "schema_version": 1, "run_id": active.id, "pipeline": active.plan.alias, "status": active.status,
-        "message": active.message, "folder": str(active.root / active.folder), "tasks": tasks,
+        "message": active.message, "seconds": seconds, "folder": str(active.root / active.folder), "tasks": tasks,
     }  # fmt: skip

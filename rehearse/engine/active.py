@@ -46,6 +46,7 @@ class ActiveRun:
     status: str | None = None
     """How it ended."""
     message: str | None = None
+    ended_at: datetime | None = None
     has_started: bool = False
     token: str = field(default_factory=lambda: os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(32))
     _outputs_size: int = 0

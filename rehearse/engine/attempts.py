@@ -211,6 +211,7 @@ def look(folder: Path) -> str:
 def stop(folder: Path, *, kill: bool = False) -> None:
     """Ask an attempt to end, or kill it. One that has not begun yet will see that it need not."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)  # the attempt may be about to make it
         (folder / STOP).touch()
     except OSError:
         pass

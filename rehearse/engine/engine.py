@@ -427,7 +427,7 @@ class Engine:
 
     def _finish(self, active: ActiveRun, status: str) -> None:
         crash.point("finish.after")
-        active.status = status
+        active.status, active.ended_at = status, _now()
         del self.active[active.id]
         if active.parent is not None:
             parent, run = active.parent

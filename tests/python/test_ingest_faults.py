@@ -120,7 +120,7 @@ def hold(worker: Worker, seconds: float) -> subprocess.Popen[str]:
 
 
 def test_a_file_held_by_a_notebook_is_waited_for(loaded: Worker) -> None:
-    holder = hold(loaded, 2)
+    holder = hold(loaded, 8)
     result = loaded("postgres", "customers")
     holder.wait()
     assert result.summary["rows"] == 0

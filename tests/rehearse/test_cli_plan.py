@@ -195,7 +195,9 @@ def test_runs_that_cannot_be_repeated(plan: Plan, folder: Path) -> None:
     record(folder, "aaaa-2", 2, {})
     unknown = plan("--from-failed", "bbbb")
     assert unknown.code == 2 and "the newest runs: aaaa-2 FAILED 2026-02-01T06:02Z; aaaa-1" in unknown.err
-    assert "several runs of nightly begin so\n  give more of the id: aaaa-2" in plan("--from-failed", "aaaa").err
+    assert (
+        "several runs of nightly begin with 'aaaa'\n  give more of the id: aaaa-2" in plan("--from-failed", "aaaa").err
+    )
     assert "nothing failed in that run" in plan("--from-failed", "aaaa-1").err
 
 

@@ -227,8 +227,7 @@ def test_a_timeout_ends_the_attempt(start: Start) -> None:
 
 def test_a_stop_before_the_start_is_not_lost(start: Start, tmp_path: Path) -> None:
     folder = tmp_path / "early"
-    folder.mkdir()
-    stop(folder)
+    stop(folder)  # which makes the folder, when the attempt has not yet
     ended, _ = finish(start("sleep", "99", folder=str(folder)))
     assert ended["reason"] == "cancelled"
 
