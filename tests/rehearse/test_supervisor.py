@@ -111,14 +111,14 @@ def test_what_cannot_be_started_says_why(start: Start, argv: tuple[str, ...], sa
 
 
 def test_an_attempt_starts_at_most_once(start: Start, forge: Forge, tmp_path: Path) -> None:
-    """Two supervisors for the same folder: the second one leaves without a word."""
+    """Two supervisors for the same folder: the one that comes second, whichever it is, leaves without a word."""
     mark = tmp_path / "mark"
     code = f"open({str(mark)!r}, 'a').write('x')"
     first = start(PYTHON, "-c", code)
     again = start(PYTHON, "-c", code, folder=str(first[0]))
-    finish(first)
     with again[1] as channel:
         assert channel.recv(1) == b""
+    finish(first)
     assert mark.read_text() == "x"
 
 
