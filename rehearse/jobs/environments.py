@@ -76,7 +76,12 @@ def of_dbt_task(parameters: Mapping[str, Any], cwd: Path, attempt: Attempt) -> E
     if manager == "POETRY":
         wanted, build = "pyproject.toml", "poetry install --no-root"
     elif manager == "UV" and (cwd / "pyproject.toml").is_file():
-        wanted, build = "pyproject.toml", "uv sync --active --inexact --no-install-project"
+        # Neither writes a lock file, which would make another environment the next time.
+        locked = (cwd / "uv.lock").is_file()
+        wanted = "pyproject.toml"
+        build = (
+            "uv sync --frozen --active --inexact --no-install-project" if locked else "uv pip install -r pyproject.toml"
+        )
     else:
         wanted = "requirements.txt"
         build = "uv pip install -r requirements.txt" if manager == "UV" else "python -m pip install -r requirements.txt"

@@ -18,6 +18,7 @@ from typing import Any
 
 from rehearse.jobs.lineage import ingestion
 
+_TYPE_MARKS = "".join(map(chr, range(0xF000, 0xF100)))
 COUNTED_BYTES = 200_000_000
 """Files of a table that are larger in sum are not read for their number of rows; Parquet files have it in their footer."""
 
@@ -134,8 +135,9 @@ def _moment(text: str) -> datetime:
 
 
 def _text(value: Any) -> str | None:
+    """A moment as UTC text. In its JSON, dlt puts a character of Unicode's private use before texts that are no plain texts."""
     try:
-        return f"{_moment(str(value)).astimezone(UTC).replace(tzinfo=None).isoformat()}Z" if value else None
+        return f"{_moment(str(value).lstrip(_TYPE_MARKS)).astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
     except ValueError:
         return None
 

@@ -312,6 +312,24 @@ def test_a_project_in_an_environment_of_its_own(root: Path) -> None:
     ]
     assert done.log.splitlines()[1] == f"['build'] {environment} {modules}"
 
+    # With dbt-orchestra among the requirements: its command, with a state of this project, and not with that of the cloud.
+    (library / "orchestra_dbt").mkdir()
+    orc = environment / "bin" / "orc"
+    orc.write_text(
+        f"#!{environment}/bin/python\nimport json, os, sys\n"
+        "names = ('ORCHESTRA_USE_STATEFUL', 'ORCHESTRA_API_KEY', 'ORCHESTRA_STATE_FILE')\n"
+        "said = [os.environ.get(name) for name in names]\n"
+        "print(json.dumps([sys.argv[1:], *said, open(said[-1]).read()]))\n"
+        "sys.exit('--bad' in sys.argv)\n"
+    )
+    orc.chmod(0o755)
+    launch = prepared(root, "dbt run --select a; dbt run --bad", isolate=True, use_state_orchestration=True)
+    done = run_steps(Launch([launch.steps[1]]))
+    state = root / ".rehearse" / "dbt_state" / "dbt%2fshop" / "orchestration.json"
+    said = json.loads(done.log.splitlines()[1])
+    assert said == [["dbt", "run", "--select", "a"], "true", None, str(state), '{"state": {}}']
+    assert (done.code, done.message) == (1, "dbt run failed: exit code 1")
+
 
 @pytest.mark.parametrize(
     ("profiles", "modules"),

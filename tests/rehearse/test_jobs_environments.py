@@ -173,7 +173,8 @@ def test_the_files_that_say_what_is_installed(tmp_path: Path) -> None:
     [
         ("PIP", ["requirements.txt"], "python -m pip install -r requirements.txt"),
         ("UV", ["requirements.txt"], "uv pip install -r requirements.txt"),
-        ("UV", ["pyproject.toml"], "uv sync --active --inexact --no-install-project"),
+        ("UV", ["pyproject.toml"], "uv pip install -r pyproject.toml"),
+        ("UV", ["pyproject.toml", "uv.lock"], "uv sync --frozen --active --inexact --no-install-project"),
         ("POETRY", ["pyproject.toml"], "poetry install --no-root"),
         (None, ["requirements.txt"], "python -m pip install -r requirements.txt"),
         ("PIP", ["pyproject.toml"], None),
