@@ -189,7 +189,8 @@ def _check(where: str, key: str, value: Any) -> None:
     else:
         fits, wanted = isinstance(value, str), "text"
     if not fits:
-        raise BindingError(f"{where}: '{key}' must be {wanted}, not {value!r}")
+        shown = type(value).__name__ if key in SECRET else repr(value)  # a password of digits without quotes is no text
+        raise BindingError(f"{where}: '{key}' must be {wanted}, not {shown}")
     if key in _NEVER_WRITTEN and not secrets.is_reference(value) and (key != "private_key" or "PRIVATE KEY" in value):
         raise BindingError(
             f"{where}: '{key}' is a secret, which must not stand in the file",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 
 from rehearse.bindings.config import allowed_files
-from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
+from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient, git, would_take
 from rehearse.engine.plans import find_pipeline
 from rehearse.errors import BindingError, UsageError
-from rehearse.planning.plan import UNKNOWN_CONNECTION
+from rehearse.jobs.registry import module_of
+from rehearse.planning.plan import UNKNOWN_CONNECTION, PlannedTask
 
 MARK = "doctor: allow"
 _LARGEST = 1_000_000
@@ -24,7 +25,8 @@ _SECRETS = {
     ),
     # Variables, placeholders in capitals, and what leads to this machine only are none.
     "a URL with a password": re.compile(
-        r"\b[a-z][a-z0-9+]*://[^\s/@:'\"]+:(?!\$|<|\{|\*|%|[A-Z_]+@|password@|secret@)[^\s/@'\"{}$<>*]{6,}@(?!127\.|localhost|[Ee]xample)"
+        # Begins at the slashes, with bounds: a line may be as long as the file.
+        r"://[^\s/@:'\"]{1,200}:(?!\$|<|\{|\*|%|[A-Z_]+@|password@|secret@)[^\s/@'\"{}$<>*]{6,200}@(?!127\.|localhost|[Ee]xample)"
     ),
 }
 
@@ -33,7 +35,7 @@ def tasks(patient: Patient) -> Iterator[Finding]:
     """What the tasks of pipelines name is there."""
     wrong = 0
     for file, task in patient.tasks:
-        for why, then in _missing(patient, task.job, task.parameters, task.runs):
+        for why, then in _missing(patient, task):
             wrong += 1
             yield Finding(FAIL, f"{file}: task '{task.id}'", why, then)
     if patient.tasks and not wrong:
@@ -41,11 +43,17 @@ def tasks(patient: Patient) -> Iterator[Finding]:
         yield Finding(OK, f"{len(patient.tasks)} task(s) of {count} pipeline(s) have their files and connections")
 
 
-def _missing(
-    patient: Patient, job: str, parameters: dict[str, object], runs: tuple[str, ...]
-) -> Iterator[tuple[str, str | None]]:
+def _missing(patient: Patient, task: PlannedTask) -> Iterator[tuple[str, str | None]]:
+    job, parameters, runs = task.job, task.parameters, task.runs
     if UNKNOWN_CONNECTION in runs:
         yield "its connection is not in rehearse.toml", "add it: rehearse/README.md has the keys"
+    elif (
+        task.connection is None
+        and module_of(job) == "sql"
+        and patient.bindings.connection(task.integration, None) is None
+    ):
+        then = f'in rehearse.toml: integration = "{task.integration}", default = true'
+        yield f"it names no connection, and none of {task.integration} is the default", then
     project = str(parameters.get("project_dir") or ".")
     if "${{" in project:
         return
@@ -72,13 +80,19 @@ def _script(command: str) -> str | None:
         words = shlex.split(command)
     except ValueError:
         return None
-    scripts = [word for word in words[1:2] if word.endswith(".py") and "${{" not in word]
-    return scripts[0] if scripts else None
+    for word in words[1:]:  # behind flags of python, or `uv run`
+        if word in ("-c", "-m"):
+            return None
+        if word.endswith(".py"):
+            return None if "${{" in word else word
+    return None
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
     """No tracked file holds a secret. Only where it is said, never what it is."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=patient.root, capture_output=True, text=True)
+    listed = git(patient.root, "ls-files", "-z")
+    if listed is None:
+        return  # `tools` says so
     if listed.returncode:
         yield Finding(WARN, "tracked files were not looked through", "this is no git checkout", "git init")
         return
@@ -87,7 +101,11 @@ def secrets(patient: Patient) -> Iterator[Finding]:
     except BindingError as e:
         yield Finding(FAIL, "[doctor] of rehearse.toml", str(e), e.hint)
         allowed = []
-    names = [name for name in listed.stdout.split("\0") if name and not any(fnmatch.fnmatch(name, a) for a in allowed)]
+    names = [
+        name
+        for name in os.fsdecode(listed.stdout).split("\0")
+        if name and not any(fnmatch.fnmatch(name, a) for a in allowed)
+    ]
     found = False
     for name in names:
         for line, kind in _told(patient, name):
@@ -117,7 +135,6 @@ def _told(patient: Patient, name: str) -> Iterator[tuple[int, str]]:
 def ignored(patient: Patient) -> Iterator[Finding]:
     """State and private files are out of git's sight."""
     for name in (".rehearse/x", ".env", ".env.local"):
-        done = subprocess.run(["git", "check-ignore", "-q", name], cwd=patient.root, capture_output=True)
-        if done.returncode == 1:
+        if would_take(patient.root, name):
             shown = name.removesuffix("x")
             yield Finding(WARN, shown, "git does not ignore it", f"echo {shown} >> .gitignore")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from pathlib import Path
 
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
 from rehearse.engine.recovery import is_abandoned
 from rehearse.errors import RehearseError
-from rehearse.store.records import has_store, open_store
+from rehearse.store.records import VARIABLE, has_store, open_store
 
 LOW_BYTES = 1_000_000_000
 
@@ -24,10 +26,11 @@ def tools(patient: Patient) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding(WARN, "git is not there", "secrets in tracked files cannot be looked for", "install git")
     uses_dbt = any(task.job == "DBT_CORE_EXECUTE" for _, task in patient.tasks)
-    if uses_dbt and find_spec("dbt") is None:
-        yield Finding(FAIL, "dbt is not installed", "tasks of pipelines run it", "make install")
-    elif uses_dbt:
-        yield Finding(OK, "dbt is installed")
+    if uses_dbt:
+        try:  # not by find_spec: a folder dbt/ of the repository looks like the library
+            yield Finding(OK, f"dbt {installed('dbt-core')}")
+        except PackageNotFoundError:
+            yield Finding(FAIL, "dbt is not installed", "tasks of pipelines run it", "make install")
 
 
 def disk(patient: Patient) -> Iterator[Finding]:
@@ -43,8 +46,13 @@ def disk(patient: Patient) -> Iterator[Finding]:
 
 def store(patient: Patient) -> Iterator[Finding]:
     """It opens, and no run in it waits for an engine."""
-    if not has_store(patient.root):
+    url = os.environ.get(VARIABLE, "")
+    is_missing = url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+    if is_missing or not has_store(patient.root):  # opening it would make it
         yield Finding(OK, "nothing has run here yet")
+        return
+    if patient.offline and url and not url.startswith("sqlite:"):
+        yield Finding(OK, "the run store is on a server: not tried")
         return
     try:
         found = open_store(patient.root)
@@ -69,19 +77,17 @@ def locks(patient: Patient) -> Iterator[Finding]:
         except RehearseError:
             continue
         file = patient.root / path if path else None
-        for pid, command in _holders(file) if file is not None and file.exists() else ():
-            what = f"{path} is open in process {pid} ({command[:60]})"
+        for pid, name in _holders(file) if file is not None and file.exists() else ():
+            what = f"{path} is open in process {pid} ({name})"
             yield Finding(WARN, what, "tasks that write to it wait for that process", "close it, or read from a copy")
 
 
 def _holders(file: Path) -> Iterator[tuple[int, str]]:
+    """Processes by their names: a command line may hold a password."""
     wanted = file.resolve()
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if any(link.resolve() == wanted for link in (process / "fd").iterdir()):
-                yield (
-                    int(process.name),
-                    (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip(),
-                )
+                yield int(process.name), (process / "comm").read_text(errors="replace").strip()
         except OSError:
             continue  # it has ended, or is somebody else's

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rehearse.checks import bound, files, machine
 from rehearse.checks.base import FAIL, Check, Finding, Patient
+from rehearse.errors import RehearseError
 
 CHECKS: dict[str, tuple[Check, ...]] = {
     "machine": (machine.tools, machine.disk),
@@ -22,6 +23,8 @@ def examine(patient: Patient) -> Iterator[tuple[str, Finding]]:
         for check in checks:
             try:
                 found = list(check(patient))
-            except Exception as e:
-                found = [Finding(FAIL, f"the check '{check.__name__}'", f"it broke: {type(e).__name__}: {e}")]
+            except RehearseError as e:
+                found = [Finding(FAIL, f"the check '{check.__name__}'", str(e), e.hint)]
+            except Exception as e:  # its text is left out: it may quote what could not be read
+                found = [Finding(FAIL, f"the check '{check.__name__}'", f"it broke: {type(e).__name__}")]
             yield from ((topic, finding) for finding in found)

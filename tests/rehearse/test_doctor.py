@@ -7,10 +7,17 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from rehearse.bindings.config import Bindings
+from rehearse.bindings.connections import Connection
+from rehearse.checks import bound, machine, registry
+from rehearse.checks.base import Finding, Patient
+from rehearse.cli.doctor import _tasks
 
 TASK = "integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT"
 KEY = "AKIA" + "ABCDEFGHIJKLMNOP"
@@ -67,6 +74,32 @@ def test_a_variable_without_a_value(bin_dir: Path, folder: Path) -> None:
     assert bad(found) == [] and "long-enough-token" not in said
 
 
+def test_a_secret_that_is_too_short_to_be_masked(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="HTTP", base_url="http://127.0.0.1:1", token="${API_TOKEN}")
+    _, found, said = doctor(bin_dir, folder, "--offline", API_TOKEN="q7w")
+    assert [line for line in bad(found) if "connection 'c', token: it is shorter than 8" in line] and "q7w" not in said
+
+
+def test_a_password_of_digits_is_not_shown(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="SFTP", password=12345678)
+    code, _, said = doctor(bin_dir, folder)
+    assert code == 2 and "'password' must be text, not int" in said and "12345678" not in said
+
+
+def test_a_private_file_of_no_connection(bin_dir: Path, folder: Path) -> None:
+    (folder / ".env.local").write_text("")
+    (folder / ".env.local").chmod(0o640)
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 1 and bad(found) == ["fail: .env.local: it holds secrets, and others can read it"]
+
+
+def test_no_git(folder: Path) -> None:
+    command = [sys.executable, "-m", "rehearse", "doctor", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": ""})
+    said = bad(json.loads(done.stdout)["findings"])
+    assert done.returncode == 0 and said == ["warn: git is not there: secrets in tracked files cannot be looked for"]
+
+
 def test_a_private_file_that_is_not_private(bin_dir: Path, folder: Path) -> None:
     connection(folder, integration="PYTHON", env_file="my.env", env=["SHORT_*"])
     (folder / "my.env").write_text("A_TOKEN=abc\n")
@@ -91,9 +124,58 @@ def test_a_host_that_does_not_answer(bin_dir: Path, folder: Path) -> None:
         assert bad(doctor(bin_dir, folder)[1]) == []
 
 
+def test_an_address_that_is_none(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="HTTP", base_url="http://u:${PORT}")
+    code, found, said = doctor(bin_dir, folder, PORT="not-a-port-but-a-password")
+    assert code == 1 and "its address cannot be read" in bad(found)[0] and "not-a-port" not in said
+
+
+def test_a_host_without_a_port_is_asked_at_the_usual_one() -> None:
+    assert bound._target(Connection("c", "SFTP", fields={"host": "sftp.company.net"})) == ("sftp.company.net", 22)
+    assert bound._target(Connection("c", "SFTP", fields={"host": "h", "port": "2222"})) == ("h", 2222)
+
+
+def test_hosts_whose_name_takes_long_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(bound, "REACH_SECONDS", 0.01)
+    monkeypatch.setattr(bound, "_answers", lambda _: released.wait(60) and None)
+    try:
+        assert bound._knock({"c": ("h", 1)}) == {"c": "nobody answers within 0.01 s"}
+    finally:
+        released.set()
+
+
+def test_dbt_is_the_package_not_a_folder_of_that_name(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    def missing(name: str) -> str:
+        raise machine.PackageNotFoundError(name)
+
+    (folder / "orchestra" / "p.yml").write_text(
+        "version: v1\nname: p\npipeline:\n  t: {name: t, depends_on: [], integration: DBT_CORE, "
+        "integration_job: DBT_CORE_EXECUTE, parameters: {commands: dbt build}}\n"
+    )
+    bindings = Bindings(folder, {}, {})
+    patient = Patient(folder, bindings, tasks=_tasks(folder, bindings, None))
+    assert [found.level for found in machine.tools(patient)] == ["ok", "ok"]
+    monkeypatch.setattr(machine, "installed", missing)
+    assert [found.level for found in machine.tools(patient)] == ["ok", "fail"]
+
+
+def test_a_check_that_breaks_does_not_quote_what_it_read(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    def broken(patient: Patient) -> list[Finding]:
+        raise ValueError("a-password")
+
+    monkeypatch.setattr(registry, "CHECKS", {"topic": (broken,)})
+    found = list(registry.examine(Patient(folder, Bindings(folder, {}, {}))))
+    assert [(topic, finding.level) for topic, finding in found] == [("topic", "fail")]
+    assert "ValueError" in str(found) and "a-password" not in str(found)
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [
+        (f"{TASK}, parameters: {{command: python -u gone.py}}", "there is no file gone.py"),
+        (f"{TASK}, parameters: {{command: uv run gone.py}}", "there is no file gone.py"),
+        ("integration: SNOWFLAKE, integration_job: SNOWFLAKE_RUN_QUERY, parameters: {statement: select 1}", "none of SNOWFLAKE"),
         (f"{TASK}, parameters: {{command: python gone.py --x}}", "there is no file gone.py"),
         (f"{TASK}, parameters: {{command: python -V, project_dir: gone}}", "there is no folder gone"),
         ("integration: DBT_CORE, integration_job: DBT_CORE_EXECUTE, parameters: {commands: dbt build}", "no dbt_project.yml"),
@@ -130,20 +212,38 @@ def test_a_secret_in_a_tracked_file(bin_dir: Path, folder: Path, text: str, kind
     assert bad(doctor(bin_dir, folder)[1]) == []
 
 
+def test_a_long_line_takes_no_time(bin_dir: Path, folder: Path) -> None:
+    """With a pattern that looks for the scheme first, 800 KB of them take minutes: beyond the timeout of `doctor`."""
+    (folder / "long.txt").write_text("a+" * 400_000 + f"\n{KEY}\n")
+    subprocess.run(["git", "add", "long.txt"], cwd=folder, check=True)
+    assert bad(doctor(bin_dir, folder, "--offline")[1]) == ["fail: long.txt:2: this looks like an access key of AWS"]
+
+
+def test_a_store_that_is_not_there_is_not_made_and_a_server_not_asked_offline(bin_dir: Path, folder: Path) -> None:
+    path = folder / "other.db"
+    code, found, _ = doctor(bin_dir, folder, REHEARSE_STORE=f"sqlite:///{path}")
+    assert (code, bad(found)) == (0, []) and not path.exists()
+    server = "postgresql://u:x@127.0.0.1:1/d"
+    assert doctor(bin_dir, folder, REHEARSE_STORE=server)[0] == 1
+    assert doctor(bin_dir, folder, "--offline", REHEARSE_STORE=server)[0] == 0
+
+
 def test_a_run_whose_engine_died_and_a_file_that_is_held(bin_dir: Path, folder: Path) -> None:
     (folder / "rehearse.toml").write_text('[connections.w]\nintegration = "DUCKDB"\npath = "w.duckdb"\n')
     pipeline(folder, f"{TASK}, parameters: {{command: python -V}}")
     crash = os.environ | {"REHEARSE_CRASH_AT": "run.recorded"}
     subprocess.run([bin_dir / "rehearse", "run", "orchestra/p.yml"], cwd=folder, env=crash, capture_output=True)
+    secret = "postgresql://u:" + "on-the-command-line@h/d"
     code = "import duckdb, sys; c = duckdb.connect('w.duckdb'); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, secret], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         lines = bad(doctor(bin_dir, folder)[1])
         holder.communicate()
     assert any("is CREATED: the rehearse that drove it is gone" in line for line in lines)
+    assert "on-the-command-line" not in str(lines)
     assert any(f"w.duckdb is open in process {holder.pid}" in line for line in lines)
 
 
