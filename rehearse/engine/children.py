@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import NAMESPACE_URL, uuid5
 
 from rehearse.engine import crash
 from rehearse.engine.plans import find_pipeline, plan_of_file
 from rehearse.engine.waits import Wait, of_child
 from rehearse.jobs.base import ChildRun, JobError
 from rehearse.language.statuses import TERMINAL
+from rehearse.store.ids import id_of
 
 if TYPE_CHECKING:
     from rehearse.engine.engine import Engine
@@ -24,7 +24,7 @@ def start_child(engine: Engine, wait: Wait, child: ChildRun) -> None:
     Raises RehearseError when there is no such pipeline, its inputs do not fit, or it would start itself for ever.
     """
     active, run = wait.active, wait.run
-    run_id = str(uuid5(NAMESPACE_URL, f"{run.id}/{run.attempt}"))
+    run_id = id_of("child", run.id, run.attempt)
     active.children[run.id] = run_id
     if run_id in engine.active:
         found = engine.active[run_id]

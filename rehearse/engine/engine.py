@@ -23,10 +23,10 @@ from uuid import uuid4
 
 from rehearse.engine import crash
 from rehearse.engine import states as d
+from rehearse.engine.acceptance import lay_out, refusal
 from rehearse.engine.active import ActiveRun, shown_parameters
 from rehearse.engine.attempts import AttemptSpec, Ended, Workshop
 from rehearse.engine.decisions import Machine
-from rehearse.engine.plans import SNAPSHOT, storable_inputs
 from rehearse.engine.pools import Pool
 from rehearse.engine.processes import start_time
 from rehearse.engine.receiver import ADVICE
@@ -88,6 +88,8 @@ class Engine:
         self.active: dict[str, ActiveRun] = {}
         self.own: set[str] = set()
         """Runs that Ctrl-C cancels; others are left to the next engine."""
+        self.noticed: Callable[[], None] = lambda: None
+        """Called in the loop when somebody else has written to the store."""
         self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._batch: list[tuple[ActiveRun, d.Action]] = []
         self._attempt_rows: list[tuple[ActiveRun, dict[str, Any]]] = []
@@ -109,36 +111,20 @@ class Engine:
 
         `record`: more columns of the store, such as `trigger`, `previous_run` and `selection`.
         """
-        run_id = record.pop("id", None) or str(uuid4())
-        parent, isolate = record.pop("parent", None), record.pop("isolate", False)
-        machine = Machine(plan, run_id, _now, lambda: str(uuid4()), carried)
-        folder = f".rehearse/runs/{_now():%Y%m%dT%H%M%S}-{run_id[:8]}"
-        active = ActiveRun(run_id, plan, machine, self.root, folder, 0, parent, isolate)
-        (self.root / ".rehearse").mkdir(mode=0o700, exist_ok=True)  # logs are for the owner's eyes
-        (self.root / folder).mkdir(parents=True, exist_ok=True)
-        (self.root / folder / SNAPSHOT).write_text(plan.text, encoding="utf-8")
-        row = {
-            "id": run_id, "pipeline": plan.alias, "name": plan.name, "file": plan.file, "status": "CREATED",
-            "environment": plan.environment, "branch": plan.branch, "inputs": storable_inputs(plan),
-            "definition": plan.text, "folder": folder, "trigger": "MANUAL", "max_active": plan.max_active,
-            "executor": self.pool.name, "created_at": timestamp(plan.created_at),
-        }  # fmt: skip
-        tasks = [active.row(run) for run in machine.runs if run.iteration.group.plan.matrix is None]
-        created = self.store.create_run(row | record, tasks, self.owner, plan.max_active)
+        active, row, tasks = lay_out(self.root, plan, carried, record)
+        created = self.store.create_run(row | {"executor": self.pool.name}, tasks, self.owner, plan.max_active)
         crash.point("run.recorded")
         active.fence = created.fence
         if created.refused_by:
             active.status = "SKIPPED"
-            for run in machine.runs:
+            for run in active.machine.runs:
                 run.status = "SKIPPED"
-            active.message = (
-                f"{created.refused_by} run(s) of {plan.alias} are active, and max_active is {plan.max_active}"
-            )
+            active.message = refusal(plan, created.refused_by)
             return active
-        self.active[run_id] = active
+        self.active[active.id] = active
         self._warm_up(active)
         self.progress.started(active)
-        self.decide(active, machine.start())
+        self.decide(active, active.machine.start())
         return active
 
     def adopt(self, record: Mapping[str, Any], plan: Plan, fence: int, carried: Mapping[str, Carried]) -> ActiveRun:
@@ -156,12 +142,13 @@ class Engine:
         self.active[active.id] = active
         return active
 
-    def drive(self, until: Callable[[], bool] = lambda: False) -> None:
-        """Run the loop until every run has ended, or `until` says so. Ctrl-C cancels, a second one kills."""
+    def drive(self, until: Callable[[], bool] | None = None) -> None:
+        """Run the loop until every run has ended; with `until`, until that says so. Ctrl-C cancels, a second one kills."""
+        over = until or (lambda: not self.active)
         previous = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         try:
             self._flush()
-            while self.active and not until():
+            while not over():
                 self._wait_for_events()
                 self._look_around()
                 self._flush()
@@ -216,6 +203,7 @@ class Engine:
         if now >= self._next_look:
             self._next_look = now + REQUEST_SECONDS
             if self.store.changed():
+                self.noticed()
                 for request in self.store.requests(list(self.active)):
                     self.store.handled(request["id"], self._answer(request))
         if now >= self._next_beat:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
 from rehearse.store.database import Database, Row
+from rehearse.store.ids import id_of
 
 
 def record(database: Database, operations: Sequence[Mapping[str, Any]]) -> None:
@@ -35,14 +35,14 @@ def record(database: Database, operations: Sequence[Mapping[str, Any]]) -> None:
                     "ON CONFLICT (upstream_id, downstream_id) DO UPDATE SET updated_at = excluded.updated_at",
                     (upstream_id, asset_id, now),
                 )
-        key = f"{operation['task_run_id']}/{operation['attempt']}/{number}/{operation['type']}/{operation['name']}"
+        key = (operation["task_run_id"], operation["attempt"], number, operation["type"], operation["name"])
         database.execute(
             "INSERT INTO operations (id, run_id, task_run_id, attempt, type, name, status, message, rows, asset_id, started_at, "
-            "ended_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            "ended_at, inserted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             (
-                str(uuid5(NAMESPACE_URL, key)), operation["run_id"], operation["task_run_id"], operation["attempt"],
+                id_of("operation", *key), operation["run_id"], operation["task_run_id"], operation["attempt"],
                 operation["type"], operation["name"], operation.get("status") or "SUCCEEDED", operation.get("message"),
-                operation.get("rows"), asset_id, operation.get("started_at"), operation.get("ended_at"),
+                operation.get("rows"), asset_id, operation.get("started_at"), operation.get("ended_at"), now,
             ),
         )  # fmt: skip
 
@@ -74,7 +74,7 @@ def _known(database: Database, name: str) -> str | None:
 
 
 def _asset(database: Database, integration: str, name: str, kind: str | None, now: str, *, written: bool) -> str:
-    asset_id = str(uuid5(NAMESPACE_URL, f"{integration}/{name}"))
+    asset_id = id_of("asset", integration, name)
     database.execute(
         "INSERT INTO assets (id, integration, name, type, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (integration, name) DO UPDATE SET type = coalesce(excluded.type, assets.type), "

@@ -34,16 +34,24 @@ class Fenced(RehearseError):
 class Owner:
     """The engine that drives a run. `started`: when its process started, as `processes.start_time` tells it."""
 
-    pid: int
-    started: str
-    host: str
-    since: str
+    pid: int | None
+    started: str | None
+    host: str | None
+    since: str | None
+
+
+NOBODY = Owner(None, None, None, None)
+"""Of a run that was accepted, and waits for an engine."""
 
 
 @dataclass(frozen=True)
 class CreatedRun:
-    """`refused_by`: so many runs of the pipeline were active already that the run was stored as SKIPPED; else 0."""
+    """`refused_by`: so many runs of the pipeline were active already that the run was stored as SKIPPED; else 0.
 
+    `run_id`: another one than asked for when there was a run with the same `accept_key`; then nothing was stored.
+    """
+
+    run_id: str
     fence: int
     refused_by: int
 
@@ -84,6 +92,11 @@ class Store:
         """Record a run with its tasks, unless `max_active` runs of its pipeline, environment and branch are active."""
         key = (run["pipeline"], run["environment"], run.get("branch"))
         with self._database.transaction():
+            if run.get("accept_key") is not None:
+                if not self._database.is_sqlite:
+                    self._database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (run["accept_key"],))
+                if found := self.run_with_key(run["accept_key"]):
+                    return CreatedRun(found["id"], found["fence"], 0)
             if not self._database.is_sqlite:  # two that count at the same time would both find room
                 self._database.execute("SELECT pg_advisory_xact_lock(hashtext(?))", (json.dumps(key),))
             active = 0
@@ -98,7 +111,7 @@ class Store:
                 end = {"status": "SKIPPED", "ended_at": run["created_at"], "message": why}
             self._put("runs", [{**run, **_owner(owner), **end, "fence": 1}])
             self._put("task_runs", [{**task, **end} for task in tasks])
-        return CreatedRun(1, refused)
+        return CreatedRun(run["id"], 1, refused)
 
     def commit(
         self, run_id: str, fence: int, *, run: Mapping[str, Any] | None = None, tasks: Sequence[Row] = (),
@@ -185,6 +198,11 @@ class Store:
     def find_run(self, run_id: str) -> Row | None:
         """The run with exactly this id."""
         rows = self._database.rows("SELECT * FROM runs WHERE id = ?", (run_id,))
+        return _decoded(rows[0]) if rows else None
+
+    def run_with_key(self, key: str) -> Row | None:
+        """The run that was accepted with that key."""
+        rows = self._database.rows("SELECT * FROM runs WHERE accept_key = ?", (key,))
         return _decoded(rows[0]) if rows else None
 
     def run(self, wanted: str, pipeline: str | None = None) -> Row:

@@ -10,7 +10,7 @@ from pathlib import Path
 from rehearse.errors import StoreError, UsageError
 from rehearse.store.database import SCHEMA, Database
 
-VERSION = 2
+VERSION = 3
 # Column -> type. What SQLite and PostgreSQL both have: TEXT (also for JSON and for times in UTC), INTEGER.
 TABLES: dict[str, dict[str, str]] = {
     "runs": {
@@ -20,7 +20,8 @@ TABLES: dict[str, dict[str, str]] = {
         "selection": "TEXT", "parent_task_run": "TEXT", "max_active": "INTEGER", "message": "TEXT", "executor": "TEXT",
         "created_at": "TEXT NOT NULL", "started_at": "TEXT", "ended_at": "TEXT", "engine_pid": "INTEGER",
         "engine_started": "TEXT", "engine_host": "TEXT", "engine_since": "TEXT", "heartbeat_at": "TEXT",
-        "fence": "INTEGER NOT NULL",
+        "fence": "INTEGER NOT NULL", "pipeline_id": "TEXT", "triggered_by": "TEXT", "accept_key": "TEXT", "ci_run_id": "TEXT",
+        "commit_sha": "TEXT", "version": "INTEGER",
     },
     "task_runs": {
         "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL REFERENCES runs (id)", "position": "BIGINT NOT NULL",
@@ -38,11 +39,11 @@ TABLES: dict[str, dict[str, str]] = {
     "operations": {
         "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL", "task_run_id": "TEXT NOT NULL", "attempt": "INTEGER NOT NULL",
         "type": "TEXT NOT NULL", "name": "TEXT NOT NULL", "status": "TEXT NOT NULL", "message": "TEXT", "rows": "INTEGER",
-        "asset_id": "TEXT", "started_at": "TEXT", "ended_at": "TEXT",
+        "asset_id": "TEXT", "started_at": "TEXT", "ended_at": "TEXT", "inserted_at": "TEXT",
     },
     "assets": {
         "id": "TEXT PRIMARY KEY", "integration": "TEXT NOT NULL", "name": "TEXT NOT NULL", "type": "TEXT",
-        "created_at": "TEXT NOT NULL", "updated_at": "TEXT",
+        "created_at": "TEXT NOT NULL", "updated_at": "TEXT", "details": "TEXT",
     },
     "asset_dependencies": {"upstream_id": "TEXT NOT NULL", "downstream_id": "TEXT NOT NULL", "updated_at": "TEXT NOT NULL"},
     "requests": {
@@ -50,18 +51,73 @@ TABLES: dict[str, dict[str, str]] = {
         "argument": "TEXT", "requested_by": "TEXT NOT NULL", "created_at": "TEXT NOT NULL", "handled_at": "TEXT",
         "answer": "TEXT",
     },
+    # What `serve` keeps. A pipeline of a file has a row when it was paused, or was created from git over the API.
+    "pipelines": {
+        "id": "TEXT PRIMARY KEY", "alias": "TEXT NOT NULL UNIQUE", "has_alias": "INTEGER NOT NULL", "name": "TEXT NOT NULL",
+        "storage": "TEXT NOT NULL", "repository": "TEXT", "default_branch": "TEXT", "working_branch": "TEXT",
+        "yaml_path": "TEXT", "paused": "INTEGER NOT NULL", "latest_version": "INTEGER", "published_version": "INTEGER",
+        "created_at": "TEXT NOT NULL", "updated_at": "TEXT NOT NULL",
+    },
+    "pipeline_versions": {
+        "pipeline_id": "TEXT NOT NULL", "number": "INTEGER NOT NULL", "definition": "TEXT NOT NULL", "message": "TEXT",
+        "created_at": "TEXT NOT NULL",
+    },
+    "environments": {
+        "id": "TEXT PRIMARY KEY", "name": "TEXT NOT NULL UNIQUE", "variables": "TEXT NOT NULL", "is_default": "INTEGER NOT NULL",
+        "created_at": "TEXT NOT NULL", "updated_at": "TEXT NOT NULL",
+    },
+    "dbt_state": {
+        "integration": "TEXT NOT NULL", "key": "TEXT NOT NULL", "last_updated": "TEXT NOT NULL", "checksum": "TEXT NOT NULL",
+        "sources": "TEXT NOT NULL",
+    },
+    "sensor_events": {
+        "id": "TEXT PRIMARY KEY", "type": "TEXT NOT NULL", "event": "TEXT NOT NULL", "created_at": "TEXT NOT NULL",
+    },
+    # How far a schedule or a sensor has come, and which window of it is open.
+    "triggers": {
+        "id": "TEXT PRIMARY KEY", "pipeline": "TEXT NOT NULL", "kind": "TEXT NOT NULL", "name": "TEXT NOT NULL",
+        "seen_until": "TEXT", "state": "TEXT", "updated_at": "TEXT NOT NULL",
+    },
+    # What a slot, window or event came to: the run that it started, or why it did not. Never silent.
+    "firings": {
+        "id": "TEXT PRIMARY KEY", "trigger_id": "TEXT NOT NULL", "pipeline": "TEXT NOT NULL", "due_at": "TEXT NOT NULL",
+        "outcome": "TEXT NOT NULL", "run_id": "TEXT", "message": "TEXT", "created_at": "TEXT NOT NULL",
+    },
+    "alerts": {
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT", "task_run_id": "TEXT", "name": "TEXT NOT NULL",
+        "integration": "TEXT NOT NULL", "destination": "TEXT", "connection": "TEXT", "body": "TEXT NOT NULL",
+        "status": "TEXT NOT NULL", "attempt": "INTEGER NOT NULL", "next_at": "TEXT", "message": "TEXT",
+        "created_at": "TEXT NOT NULL", "sent_at": "TEXT",
+    },
+    "anomalies": {
+        "id": "TEXT PRIMARY KEY", "run_id": "TEXT NOT NULL", "task_run_id": "TEXT", "type": "TEXT NOT NULL",
+        "data": "TEXT NOT NULL", "created_at": "TEXT NOT NULL",
+    },
+    "servers": {
+        "id": "TEXT PRIMARY KEY", "pid": "INTEGER NOT NULL", "started": "TEXT NOT NULL", "host": "TEXT NOT NULL",
+        "since": "TEXT NOT NULL", "address": "TEXT", "heartbeat_at": "TEXT NOT NULL",
+    },
 }  # fmt: skip
 KEYS = {
     "attempts": ("task_run_id", "number"),
     "asset_dependencies": ("upstream_id", "downstream_id"),
     "assets": ("integration", "name"),
+    "pipeline_versions": ("pipeline_id", "number"),
+    "dbt_state": ("integration", "key"),
 }
 """What identifies a row, where that is not the id."""
-JSON = {"inputs", "selection", "parameters", "outputs", "argument"}
+JSON = {
+    "inputs", "selection", "parameters", "outputs", "argument", "triggered_by", "details", "variables", "sources", "event",
+    "state", "body", "data",
+}  # fmt: skip
 _INDEXES = {
     "runs_by_pipeline": "runs (pipeline, created_at)", "runs_by_status": "runs (status)",
     "task_runs_by_run": "task_runs (run_id, position)", "attempts_by_run": "attempts (run_id)",
     "operations_by_run": "operations (run_id)", "requests_by_run": "requests (run_id, handled_at)",
+    "runs_by_time": "runs (created_at, id)", "task_runs_by_time": "task_runs (created_at, id)",
+    "operations_by_time": "operations (inserted_at, id)", "operations_by_task_run": "operations (task_run_id)",
+    "sensor_events_by_type": "sensor_events (type, created_at)", "firings_by_trigger": "firings (trigger_id, due_at)",
+    "alerts_by_status": "alerts (status, next_at)", "anomalies_by_run": "anomalies (run_id)",
 }  # fmt: skip
 
 
@@ -88,6 +144,8 @@ def prepare(database: Database, root: Path) -> None:
                 database.execute(f"ALTER TABLE {table} RENAME TO {table}_1")
             for index in ("ix_runs_pipeline", "ix_task_runs_run_id"):
                 database.execute(f"DROP INDEX IF EXISTS {index}")
+        elif found:
+            _add_columns(database)
         _create(database)
         if found == 1:
             _from_version_1(database, root)
@@ -102,6 +160,24 @@ def _create(database: Database) -> None:
         database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(lines)})")
     for index, place in _INDEXES.items():
         database.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {place}")
+    # Whatever asks for a run with the same key again gets the run that is there: it starts once.
+    database.execute("CREATE UNIQUE INDEX IF NOT EXISTS runs_by_accept_key ON runs (accept_key)")
+
+
+def _add_columns(database: Database) -> None:
+    """Later versions have only added to earlier ones: what a table lacks can be empty."""
+    for table, columns in TABLES.items():
+        if found := _columns(database, table):
+            for name in columns.keys() - found:
+                database.execute(f"ALTER TABLE {table} ADD COLUMN {_quoted(name)} {columns[name]}")
+
+
+def _columns(database: Database, table: str) -> set[str]:
+    """None at all when there is no such table."""
+    if database.is_sqlite:
+        return {row["name"] for row in database.rows(f"PRAGMA table_info({table})")}
+    sql = "SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
+    return {row["column_name"] for row in database.rows(sql, (SCHEMA, table))}
 
 
 def _from_version_1(database: Database, root: Path) -> None:

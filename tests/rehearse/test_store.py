@@ -276,6 +276,33 @@ def test_fault_32_an_old_store_is_migrated_with_a_backup(tmp_path: Path) -> None
     open_store(tmp_path).close()
 
 
+def test_fault_32_what_version_2_lacks_is_added(store: Store, url: str, tmp_path: Path) -> None:
+    """Of version 2: no tables for `serve`, and fewer columns."""
+    database = store._database
+    new = {
+        "runs": ("pipeline_id", "triggered_by", "accept_key"),
+        "operations": ("inserted_at",),
+        "assets": ("details",),
+    }
+    with database.transaction():
+        for index in ("runs_by_accept_key", "operations_by_time"):
+            database.execute(f"DROP INDEX {index}")
+        for table, columns in new.items():
+            for column in columns:
+                database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in ("firings", "pipelines"):
+            database.execute(f"DROP TABLE {table}")
+        if database.is_sqlite:
+            database.execute("PRAGMA user_version=2")
+        else:
+            database.execute("UPDATE version SET number = 2")
+    run_id = create(store)
+    again = open_store(tmp_path, url)
+    assert again.run(run_id)["accept_key"] is None
+    assert again._database.rows("SELECT count(*) AS n FROM firings")[0]["n"] == 0
+    again.close()
+
+
 def test_fault_32_many_may_migrate_at_once(tmp_path: Path) -> None:
     version_1(tmp_path)
     assert race(tmp_path, f"sqlite:///{sqlite_file(tmp_path)}", "print(len(store.runs()))", 4) == ["2"] * 4
