@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 TOOL_FOLDERS = ("python", "dlt", "bauplan", "sensors", "metadata_api", "analytics", "rehearse", "sandbox")
-LAYERS = ("cli", "checks", "engine", "jobs", "store", "bindings", "planning", "language")
+LAYERS = ("cli", "checks", "api", "triggers", "engine", "jobs", "store", "bindings", "planning", "language")
 FOLDER_GROUPS = {
     "rehearse/requirements.txt": "rehearse",
     "sandbox/requirements.txt": "sandbox",

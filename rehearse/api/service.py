@@ -1,0 +1,60 @@
+"""What all routes share: where the project is, its keys and switches, and a store per thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rehearse.api.keys import Keys
+from rehearse.bindings.config import Bindings
+from rehearse.store.ids import id_of
+from rehearse.store.records import Store, open_store
+
+
+@dataclass(frozen=True)
+class Switches:
+    """For tests of clients (section 8 of the API reference). `rate`: requests per minute and key; 0 is no limit.
+
+    `forced`: (method or *, path pattern, status). `latency`: seconds added to each answer. `window_hours`: how far back lists go
+    that are asked for no time.
+    """
+
+    rate: int = 0
+    forced: tuple[tuple[str, str, int], ...] = ()
+    latency: float = 0.0
+    window_hours: int = 24
+
+
+@dataclass
+class Service:
+    """`bindings` gives the bindings of now: `rehearse.toml` may change while we serve. `wake` tells the engine of new work."""
+
+    root: Path
+    keys: Keys
+    bindings: Callable[[], Bindings]
+    switches: Switches = field(default_factory=Switches)
+    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
+    wake: Callable[[], None] = lambda: None
+    allow_edits: bool = True
+    """Whether pipelines may be created and changed over the API: that is code execution by design."""
+    _local: Any = field(default_factory=threading.local, repr=False)
+
+    @property
+    def account_id(self) -> str:
+        """Of the workspace: one project is one workspace."""
+        return id_of("account", self.root.resolve())
+
+    @property
+    def account_name(self) -> str:
+        return self.root.resolve().name
+
+    @property
+    def store(self) -> Store:
+        """That of the calling thread. Raises StoreError."""
+        if not hasattr(self._local, "store"):
+            self._local.store = open_store(self.root)
+        found: Store = self._local.store
+        return found

@@ -1,0 +1,1 @@
+"""What starts runs: schedules, sensors, events of pipelines; and what runs set off: alerts, anomalies."""
