@@ -10,8 +10,11 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from rehearse.bindings.connections import Connection
+from rehearse.bindings.fields import is_secret_field
+from rehearse.bindings.secrets import FILES, read_env_file
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
 from rehearse.errors import BindingError
+from rehearse.language.words import did_you_mean
 from rehearse.planning.secrets import SHORTEST, is_secret_name
 
 REACH_SECONDS = 1.0
@@ -27,31 +30,47 @@ _CLIENTS = {
 def variables(patient: Patient) -> Iterator[Finding]:
     """Every `${NAME}` of a connection that is used for real has a value."""
     for connection in _real(patient):
+        what = f"connection '{connection.id}'"
+        try:
+            connection.variables()
+        except BindingError as e:
+            yield Finding(WARN, what, _why(e, connection), e.hint)
+            continue
         missing = []
-        for name, value in connection.fields.items():
-            if isinstance(value, str) and "${" in value:
-                try:
-                    connection.get(name)
-                except BindingError as e:
-                    missing.append(Finding(WARN, f"connection '{connection.id}', {name}", str(e), e.hint))
-        yield from missing or [Finding(OK, f"connection '{connection.id}' ({connection.mode}) has all that it names")]
+        for name, text in connection.written():
+            try:
+                connection.fill(text)
+            except BindingError as e:
+                missing.append(Finding(WARN, f"{what}, {name}", _why(e, connection), e.hint))
+        yield from missing or [Finding(OK, f"{what} ({connection.mode}) has all that it names")]
+
+
+def credentials(patient: Patient) -> Iterator[Finding]:
+    """Variables of the type integration_credential name connections."""
+    for environment, variables in patient.bindings.credentials.items():
+        for variable, connection_id in variables.items():
+            if connection_id not in patient.bindings.connections:
+                what = f"{variable} of the environment '{environment}'"
+                hint = did_you_mean(connection_id, patient.bindings.connections)
+                then = hint or f"add [connections.{connection_id}] to rehearse.toml"
+                yield Finding(WARN, what, f"there is no connection '{connection_id}'", then)
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
     """Secrets can be masked, and their files are private and out of git's sight."""
     for connection in _real(patient):
-        try:
-            known = connection.variables()
-        except BindingError as e:
-            if "others" in str(e):
-                yield Finding(FAIL, f"connection '{connection.id}'", str(e), e.hint)
-            continue
-        short = sorted(name for name, value in known.items() if is_secret_name(name) and 0 < len(value) < SHORTEST)
-        for name in short:
+        for name in _short(connection):
             why = f"it is shorter than {SHORTEST} characters, and so not masked in logs"
             yield Finding(WARN, f"connection '{connection.id}', {name}", why, "make it longer")
-    for path in sorted({c.env_file for c in patient.bindings.connections.values() if c.env_file}):
-        if path.exists() and _is_tracked(patient, str(path)):
+    named = {c.env_file for c in patient.bindings.connections.values() if c.env_file}
+    for path in sorted({*named, *(patient.root / name for name in FILES)}):
+        if not path.exists():
+            continue
+        try:
+            read_env_file(path)
+        except BindingError as e:
+            yield Finding(FAIL, str(path), str(e), e.hint)
+        if _is_tracked(patient, str(path)):
             yield Finding(
                 FAIL, str(path), "it holds secrets, and git does not ignore it", f"echo {path.name} >> .gitignore"
             )
@@ -87,6 +106,26 @@ def reach(patient: Patient) -> Iterator[Finding]:
         what = f"connection '{connection_id}', {host}:{port}"
         hint = patient.bindings.connections[connection_id].fields.get("hint")
         yield Finding(OK, f"{what} answers") if why is None else Finding(WARN, what, why, hint)
+
+
+def _why(error: BindingError, connection: Connection) -> str:
+    """What the error says, without the connection that is named before it."""
+    return str(error).removeprefix(f"connection '{connection.id}' ")
+
+
+def _short(connection: Connection) -> list[str]:
+    """Secret variables and fields that are there and too short."""
+    try:
+        values = {name: value for name, value in connection.variables().items() if is_secret_name(name)}
+    except BindingError:
+        return []  # `variables` says so
+    for name in connection.fields:
+        if is_secret_field(connection.integration, name):
+            try:
+                values[name] = connection.get(name) or ""
+            except BindingError:
+                continue
+    return sorted(name for name, value in values.items() if 0 < len(value) < SHORTEST)
 
 
 def _real(patient: Patient) -> list[Connection]:

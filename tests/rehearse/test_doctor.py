@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -155,3 +156,75 @@ def test_a_broken_store_and_a_broken_file_of_bindings(bin_dir: Path, folder: Pat
     (folder / "rehearse.toml").write_text("[")
     code, _, said = doctor(bin_dir, folder)
     assert code == 2 and "rehearse.toml" in said
+
+
+def test_a_private_file_of_the_repository(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="HTTP", base_url="http://x.invalid", token="${API_TOKEN}")
+    (folder / ".env.local").write_text("API_TOKEN=short\n")
+    (folder / ".env.local").chmod(0o640)
+    (folder / ".gitignore").write_text(".rehearse/\n")
+    code, found, _ = doctor(bin_dir, folder, "--offline")
+    assert code == 1
+    local = [line for line in bad(found) if line.startswith("fail") and ".env.local" in line]
+    assert ["can be read by others" in local[0], "git does not ignore it" in local[1], len(local)] == [True, True, 2]
+    assert [f["then"] for f in found if f["what"] == ".env"] == ["echo .env >> .gitignore"]
+    (folder / ".env.local").chmod(0o600)
+    (folder / ".gitignore").write_text(".rehearse/\n.env*\n")
+    code, found, _ = doctor(bin_dir, folder, "--offline")
+    assert code == 0 and bad(found) == [
+        "warn: connection 'c', token: it is shorter than 8 characters, and so not masked in logs"
+    ]
+
+
+def test_a_file_of_variables_that_is_gone(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="PYTHON", env_file="gone.env", hint="make up")
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 0 and bad(found) == ["warn: connection 'c': reads gone.env, which does not exist"]
+    assert "make up" in [f["then"] for f in found]
+
+
+def test_a_variable_that_names_no_connection(bin_dir: Path, folder: Path) -> None:
+    (folder / "rehearse.toml").write_text(
+        '[environments.e]\nW = { type = "integration_credential", value = "warehose" }\n'
+        '[connections.warehouse]\nintegration = "DUCKDB"\npath = "w.duckdb"\n'
+    )
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 0 and bad(found) == ["warn: W of the environment 'e': there is no connection 'warehose'"]
+    assert "did you mean 'warehouse'?" in [f["then"] for f in found]
+
+
+def test_a_job_that_this_machine_cannot_do(bin_dir: Path, folder: Path) -> None:
+    pipeline(folder, "integration: FIVETRAN, integration_job: FIVETRAN_SYNC_ALL, parameters: {connector_id: x}")
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 1 and "this machine cannot do its job" in bad(found)[0]
+    connection(folder, integration="FIVETRAN", mode="stub")
+    assert doctor(bin_dir, folder)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ('api_key = "k9Xq2Lr7Vb4Nw8Tz1Pd6"', True),
+        ("  client_secret: 8f14e45fceea167a5a36dedd4bea2543", True),
+        ('"ACCESS_TOKEN": "Zx81-kQ0v_aa73JhLw29Rt",', True),
+        ("password = ${DB_PASSWORD_OF_THE_SHOP}", False),
+        ('token = "correct-horse-battery-staple"', False),
+        ("secret_name: warehouse-production-credentials", False),
+        ("token = os.environ['API_TOKEN_OF_2026_01']", False),
+        ("key = k9Xq2Lr7Vb4Nw8Tz1Pd6", False),
+    ],
+)
+def test_a_value_that_looks_drawn_beside_a_telling_name(bin_dir: Path, folder: Path, line: str, is_told: bool) -> None:
+    (folder / "settings.txt").write_text(f"{line}\n")
+    subprocess.run(["git", "add", "settings.txt"], cwd=folder, check=True)
+    code, found, _ = doctor(bin_dir, folder)
+    assert bad(found) == (["fail: settings.txt:1: this looks like a secret"] if is_told else [])
+    assert code == is_told
+
+
+def test_a_store_tells_its_version_and_size(bin_dir: Path, folder: Path) -> None:
+    pipeline(folder, f"{TASK}, parameters: {{command: python -V}}")
+    subprocess.run([bin_dir / "rehearse", "run", "orchestra/p.yml"], cwd=folder, capture_output=True, check=True)
+    _, found, _ = doctor(bin_dir, folder)
+    [said] = [f["what"] for f in found if f["topic"] == "runs"]
+    assert re.fullmatch(r"the run store \S+rehearse\.db opens: version \d+, [\d.]+ MB", said)
