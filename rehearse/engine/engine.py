@@ -24,7 +24,7 @@ from uuid import uuid4
 from rehearse.engine import crash
 from rehearse.engine import states as d
 from rehearse.engine.active import ActiveRun, shown_parameters
-from rehearse.engine.attempts import AttemptSpec, Ended, Workshop
+from rehearse.engine.attempts import AttemptSpec, Ended, Workshop, refusal
 from rehearse.engine.decisions import Machine
 from rehearse.engine.plans import SNAPSHOT, storable_inputs
 from rehearse.engine.pools import Pool
@@ -263,7 +263,7 @@ class Engine:
         change = self._run_changes.pop(active.id, {})
         for action in actions:
             if isinstance(action, d.Start):
-                action.run.run_parameters = shown_parameters(action.parameters)
+                action.run.run_parameters = shown_parameters(action.run.task.parameters, action.parameters)
                 active.connections[action.run.id] = action.connection
                 row = active.attempt_row(action.run, self.pool.name, "RUNNING", None)
                 self._attempt_rows.append((active, row))
@@ -314,7 +314,7 @@ class Engine:
                 self.begin_wait(make_wait(active, run, prepared, _now(), self.approvals))
                 return
         except RehearseError as e:
-            self.end_attempt(active, run, Ended("FAILED", f"{e} ({e.hint})" if e.hint else str(e)))
+            self.end_attempt(active, run, Ended("FAILED", refusal(e, spec)))
             return
         crash.point("attempt.before")
         self.watch(active, run, spec, self.pool.submit(spec))
