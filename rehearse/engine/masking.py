@@ -38,8 +38,10 @@ def _parts(secret: str) -> Iterator[str]:
             return
         for text in secret_texts(document):
             yield from _parts(text) if text != secret else ()
-    elif "\n" in secret.strip():
-        yield from (line.strip() for line in secret.splitlines() if not line.startswith("-----"))
+        return
+    text = secret.replace("\\n", "\n") if "-----BEGIN" in secret else secret  # as variables often hold a key
+    if "\n" in text.strip():
+        yield from (line.strip() for line in text.splitlines() if not line.startswith("-----"))
 
 
 def _forms(value: str) -> Iterable[bytes]:

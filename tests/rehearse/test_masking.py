@@ -81,6 +81,7 @@ def test_parts_of_a_secret_are_masked_apart_from_it() -> None:
     }
     for variables in (
         {"MY_KEY": pem},
+        {"MY_KEY": pem.replace("\n", "\\n")},
         {"CREDENTIALS": json.dumps(account)},
         {"CREDENTIALS": json.dumps(account, indent=2)},
     ):
