@@ -20,9 +20,15 @@ from rehearse.planning.secrets import SHORTEST, is_secret_name
 REACH_SECONDS = 1.0
 _ADDRESSES = ("url", "base_url", "endpoint_url", "api_endpoint", "host")
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306}
+_DEFAULT_PORTS = {
+    "SFTP": 22, "LINUX_SSH": 22, "WINDOWS_SSH": 22, "POSTGRES": 5432, "AWS_REDSHIFT": 5439, "MYSQL": 3306, "SQL_SERVER": 1433,
+    "FABRIC_SYNAPSE": 1433, "AZURE_SYNAPSE_ANALYTICS": 1433, "CLICKHOUSE": 8123, "DATABRICKS": 443, "SNOWFLAKE": 443,
+    "AWS_SES": 587,
+}  # fmt: skip
 _CLIENTS = {
     "SNOWFLAKE": "snowflake.connector", "GCP_BIG_QUERY": "google.cloud.bigquery", "DATABRICKS": "databricks.sql",
     "CLICKHOUSE": "clickhouse_connect", "MYSQL": "pymysql", "SQL_SERVER": "mssql_python", "FABRIC_SYNAPSE": "mssql_python",
+    "AZURE_SYNAPSE_ANALYTICS": "mssql_python",
     "AWS_S3": "boto3", "AWS_SES": "boto3", "SFTP": "paramiko", "LINUX_SSH": "paramiko", "WINDOWS_SSH": "paramiko",
 }  # fmt: skip
 
@@ -80,8 +86,8 @@ def clients(patient: Patient) -> Iterator[Finding]:
     """Remote connections have their client library."""
     for connection in _real(patient):
         module = _CLIENTS.get(connection.integration)
-        if module is None or (connection.mode == "local" and connection.fields.get("path")):
-            continue
+        if module is None or not {"path", "url"}.isdisjoint(connection.fields):
+            continue  # with those it is DuckDB or PostgreSQL
         try:
             found = find_spec(module) is not None
         except ImportError:
@@ -140,6 +146,7 @@ def _target(connection: Connection) -> tuple[str, int] | None:
                 continue
             parts = urlsplit(text if "://" in text else f"//{text}")
             port = parts.port or int(connection.get("port") or 0) or _PORTS.get(parts.scheme, 0)
+            port = port or (_DEFAULT_PORTS.get(connection.integration, 0) if name == "host" else 0)
             return (parts.hostname, port) if parts.hostname and port else None
     except (BindingError, ValueError):
         pass  # `variables` says so

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from rehearse.bindings.config import load_bindings
+from rehearse.checks import bound
+from rehearse.checks.base import Patient
+
 TASK = "integration: PYTHON, integration_job: PYTHON_EXECUTE_SCRIPT"
 KEY = "AKIA" + "ABCDEFGHIJKLMNOP"
 
@@ -228,3 +232,26 @@ def test_a_store_tells_its_version_and_size(bin_dir: Path, folder: Path) -> None
     _, found, _ = doctor(bin_dir, folder)
     [said] = [f["what"] for f in found if f["topic"] == "runs"]
     assert re.fullmatch(r"the run store \S+rehearse\.db opens: version \d+, [\d.]+ MB", said)
+
+
+def test_a_host_without_a_port_has_the_usual_one(bin_dir: Path, folder: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))  # that port is ours, so nobody listens at it
+        port = str(server.getsockname()[1])
+        for given, tried in (({}, "22"), ({"port": "${SFTP_PORT}"}, port)):
+            connection(folder, integration="SFTP", host="127.0.0.1", user="u", **given)
+            _, found, _ = doctor(bin_dir, folder, SFTP_PORT=port)
+            assert any(f"connection 'c', 127.0.0.1:{tried}" in f["what"] for f in found)
+
+
+def test_a_client_is_only_asked_for_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bound, "find_spec", lambda module: None)
+    for text, missing in (
+        ('integration = "SNOWFLAKE"\npath = "w.duckdb"', None), ('integration = "SNOWFLAKE"\nmode = "stub"', None),
+        ('integration = "MYSQL"\nurl = "postgresql://h/d"', None), ('integration = "PYTHON"', None),
+        ('integration = "SNOWFLAKE"\nmode = "remote"\naccount = "a"', "snowflake.connector"),
+        ('integration = "SFTP"\nhost = "h"', "paramiko"), ('integration = "AWS_S3"\nendpoint_url = "http://h"', "boto3"),
+    ):  # fmt: skip
+        (tmp_path / "rehearse.toml").write_text(f"[connections.c]\n{text}\n")
+        found = list(bound.clients(Patient(tmp_path, load_bindings(tmp_path))))
+        assert [f.why for f in found] == ([f"the Python module {missing} is not installed"] if missing else [])
