@@ -7,12 +7,14 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rehearse.bindings.connections import MODES, Connection, check_keys, make_connection
-from rehearse.bindings.environments import make_environment
+from rehearse.bindings.connections import MODES, Connection, make_connection
+from rehearse.bindings.environments import credentials, make_environment
+from rehearse.bindings.fields import check_key
+from rehearse.bindings.places import Places
 from rehearse.errors import BindingError
 
 __all__ = ["FILE", "MODES", "Bindings", "Connection", "find_root", "load_bindings"]
@@ -28,6 +30,8 @@ class Bindings:
     connections: Mapping[str, Connection]
     ignored_warnings: frozenset[str] = frozenset()
     """Codes of `rehearse validate` that this repository does not want to see."""
+    credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Environment -> variable -> connection id, for variables of the type integration_credential."""
 
     def environment(self, name: str | None) -> tuple[str, dict[str, Any]]:
         """Name and variables of an environment. Raises BindingError for an unknown one."""
@@ -70,36 +74,40 @@ def load_bindings(root: Path) -> Bindings:
     if not path.exists():
         return Bindings(root, {}, {})
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise BindingError(f"{path}: {e}", "correct that place; rehearse/README.md has the keys") from e
     except (OSError, UnicodeDecodeError) as e:
         raise BindingError(f"{path} cannot be read: {e}", "it is a text file in UTF-8 that you can read") from e
-    unknown = set(content) - {"environments", "connections", "validate", "doctor"}
+    places = Places(path, text)
+    unknown = sorted(set(content) - {"environments", "connections", "validate", "doctor"})
     if unknown:
         raise BindingError(
-            f"{path}: unknown table [{sorted(unknown)[0]}]",
+            f"{places.at(unknown[0])}: unknown table [{unknown[0]}]",
             "known: [environments.NAME], [connections.ID], [validate], [doctor]",
         )
     for table in ("environments", "connections"):
         if not isinstance(content.get(table, {}), dict):
-            raise BindingError(f"{path}: {table} must be tables", f"write [{table}.NAME]")
+            raise BindingError(f"{places.at(table)}: {table} must be tables", f"write [{table}.NAME]")
         for name, entry in content.get(table, {}).items():
             if not isinstance(entry, dict):
-                raise BindingError(f"{path}: [{table}] {name} must be a table", f"write [{table}.{name}]")
-    connections = {cid: make_connection(path, cid, entry) for cid, entry in content.get("connections", {}).items()}
-    environments = {
-        name: make_environment(path, name, entry) for name, entry in content.get("environments", {}).items()
-    }
+                where = places.at(table, name)
+                raise BindingError(f"{where}: [{table}] {name} must be a table", f"write [{table}.{name}]")
+    connections = {cid: make_connection(places, cid, entry) for cid, entry in content.get("connections", {}).items()}
+    tables = content.get("environments", {})
+    environments = {name: make_environment(places, name, entry) for name, entry in tables.items()}
     defaults: dict[str, str] = {}
     for connection in connections.values():
         first = defaults.setdefault(connection.integration, connection.id) if connection.default else connection.id
         if first != connection.id:
             both = f"'{first}' and '{connection.id}'"
+            where = places.at("connections", connection.id, "default")
             raise BindingError(
-                f"{path}: {both} are both the default of {connection.integration}", "keep one default = true"
+                f"{where}: {both} are both the default of {connection.integration}", "keep one default = true"
             )
-    return Bindings(root, environments, connections, _ignored(path, content.get("validate", {})))
+    named = {name: credentials(entry) for name, entry in tables.items()}
+    return Bindings(root, environments, connections, _ignored(path, content.get("validate", {})), named)
 
 
 def _ignored(path: Path, table: Any) -> frozenset[str]:
@@ -115,7 +123,10 @@ def allowed_files(root: Path) -> list[str]:
     """`[doctor] allow`: patterns of files in which something that looks like a secret is none. Raises BindingError."""
     path = root / FILE
     table = tomllib.loads(path.read_text(encoding="utf-8")).get("doctor", {}) if path.exists() else {}
-    check_keys(f"{path}: [doctor]", table, ("allow",))
+    if not isinstance(table, dict):
+        raise BindingError(f"{path}: doctor must be a table", 'write [doctor], and for example: allow = ["tests/**"]')
+    for key in table:
+        check_key(f"{path}: [doctor]", key, ("allow",))
     patterns = table.get("allow", [])
     if not isinstance(patterns, list) or not all(isinstance(pattern, str) for pattern in patterns):
         raise BindingError(f"{path}: [doctor] allow must be a list of patterns", 'for example: allow = ["tests/**"]')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import json
 import os
@@ -13,31 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rehearse.bindings import secrets
+from rehearse.bindings.fields import COMMON, MODES, MORE, SECRET, STUB, check_entry, is_path, is_secret_field
+from rehearse.bindings.places import Places
 from rehearse.errors import BindingError
-from rehearse.language.integrations import INTEGRATIONS
-from rehearse.language.words import did_you_mean
+from rehearse.planning.secrets import is_secret_name
 
-MODES = ("local", "remote", "recorded", "stub")
-STATUSES = ("SUCCEEDED", "WARNING", "FAILED", "CANCELLED")
-STUB = ("status", "outputs", "message", "seconds", "failures")
-"""How a stub ends: of the connection, of its `jobs.JOB`, or of its `tasks.TASK`, which win in this order."""
-_ADDRESSES = ("url", "path", "base_url", "endpoint_url", "api_endpoint", "host", "port", "protocol", "http_path")
-SECRET = (
-    "password", "token", "header_value", "access_key_id", "secret_access_key", "session_token", "private_key",
-    "private_key_passphrase", "credentials_json",
-)  # fmt: skip
-_NEVER_WRITTEN = tuple(name for name in SECRET if name not in ("header_value", "access_key_id"))
-_OTHERS = (
-    "auth_type", "authentication", "user", "header_name", "region", "known_hosts", "host_key", "sender", "security",
-    "account", "role", "warehouse", "warehouse_id", "database", "schema", "catalog", "project", "dataset", "location",
-    "profiles", "profiles_dir",
-)  # fmt: skip
-_SWITCHES = ("default", "allow_private", "record", "encrypt", "secure", "trust_certificate", "enable_drive_scope")
-_LISTS = ("env", "paths", "links")
-_TABLES = ("outputs", "jobs", "tasks")
-KEYS = {
-    "integration", "mode", "env_file", "hint", *STUB, *_ADDRESSES, *SECRET, *_OTHERS, *_SWITCHES, *_LISTS, *_TABLES,
-}  # fmt: skip
+__all__ = ["MODES", "SECRET", "STUB", "Connection", "make_connection"]
 _ABOUT = ("integration", "mode", "default", "env", "env_file")  # of the connection itself, not of what it leads to
 
 
@@ -78,46 +58,37 @@ class Connection:
         return found
 
     def known_values(self) -> dict[str, str]:
-        """Everything that must be looked through for secrets: the variables, the URL, and what the secret fields say.
+        """Everything that must be looked through for secrets, under names that tell which are: the variables; the fields; and
+        variables with telling names that are part of a field.
 
-        A field that is not needed, and whose variable is not there, is left out.
+        A field that is not needed, and whose variable is not there, is left out; `url` always is needed.
         """
         found = self.variables()
-        for name in ("url", *SECRET):
-            if name in self.fields:
-                try:
-                    found[f"{self.id}.{name}_SECRET" if name in SECRET else name] = self.get(name) or ""
-                except BindingError:
-                    if name == "url":
-                        raise
+        for name, written in self.written():
+            try:
+                value = self.fill(written)
+            except BindingError:
+                if name == "url":
+                    raise
+                continue
+            secret = is_secret_field(self.integration, name) or (name not in self.fields and is_secret_name(name))
+            found[f"{'SECRET' if secret and not is_path(name, value) else 'field'} {len(found)}"] = value
+            for variable in filter(is_secret_name, secrets.names_in(written)):
+                found[variable] = self.fill(f"${{{variable}:-}}")
         return found
 
     def exported(self) -> dict[str, str]:
         """`<INTEGRATION>__<CONNECTION_ID>__<FIELD>` for tasks that this connection is linked to (section 10)."""
-        named = {name: value for name, value in self.fields.items() if name in (*_ADDRESSES, *SECRET, *_OTHERS)}
+        named = {name: value for name, value in self.fields.items() if name not in COMMON}
         return {
-            "__".join(_word(part) for part in (self.integration, self.id, name)): (
-                json.dumps(value) if isinstance(value, (dict, list)) else self.get(name) or ""
-            )
-            for name, value in named.items()
+            "__".join(_word(part) for part in (self.integration, self.id, name)): self._text(value)
+            for name, value in (named | dict(self.fields.get(MORE, {}))).items()
         }
 
     def get(self, name: str) -> str | None:
-        """A field with its variables looked up. Raises BindingError naming the missing one and where we looked."""
+        """A field with its variables looked up; None without it. Raises BindingError as `fill` does."""
         value = self.fields.get(name)
-        if value is None:
-            return None
-        given = self.variables()
-
-        def known(variable: str) -> str | None:
-            return os.environ.get(variable) or given.get(variable) or secrets.find(variable, self.root, self.env_file)
-
-        try:
-            return secrets.substitute(str(value), known)
-        except KeyError as e:
-            hint = self.fields.get("hint", f"export {e.args[0]}")
-            looked = secrets.places(self.root, self.env_file)
-            raise BindingError(f"connection '{self.id}' needs {e.args[0]}, which is not in {looked}", hint) from e
+        return None if value is None else self.fill(str(value))
 
     def ending(self, job: str, task_id: str) -> dict[str, Any]:
         """How a stub ends this job of this task: keys of STUB, those that are declared."""
@@ -126,76 +97,68 @@ class Connection:
             declared |= self.fields.get(table, {}).get(name, {})
         return declared
 
+    def written(self) -> list[tuple[str, str]]:
+        """(field, what is written there) of what leads to the system, texts inside of further fields too."""
+        entries = [(name, value) for name, value in self.fields.items() if name not in COMMON]
+        return [(name, text) for key, value in (*entries, *self.fields.get(MORE, {}).items())
+                for name, text in _texts(key, value)]  # fmt: skip
 
-def make_connection(path: Path, connection_id: str, entry: Mapping[str, Any]) -> Connection:
-    """From its table in the file `path`. Raises BindingError with what is wrong with it."""
-    where = f"{path}: [connections.{connection_id}]"
-    check_keys(where, entry, KEYS)
-    for key, value in entry.items():
-        _check(where, key, value)
-    for table in ("jobs", "tasks"):
-        for name, ending in entry.get(table, {}).items():
-            inside = f"{path}: [connections.{connection_id}.{table}.{name}]"
-            if not isinstance(ending, dict):
-                raise BindingError(f"{inside} must be a table", f"with some of {', '.join(STUB)}")
-            check_keys(inside, ending, STUB)
-            for key, value in ending.items():
-                _check(inside, key, value)
-    if "integration" not in entry:
-        raise BindingError(f"{where}: 'integration' is missing", 'for example: integration = "POSTGRES"')
-    if entry["integration"] not in INTEGRATIONS:
-        hint = did_you_mean(entry["integration"], INTEGRATIONS) or "rehearse explain lists them"
-        raise BindingError(f"{where}: unknown integration '{entry['integration']}'", hint)
-    mode = entry.get("mode", "local")
-    if mode not in MODES:
-        raise BindingError(f"{where}: mode '{mode}' is not known", f"one of {', '.join(MODES)}")
+    def _text(self, value: Any) -> str:
+        """A field as the text of a variable, lists and tables as JSON."""
+        if isinstance(value, (dict, list)):
+            return json.dumps(self._deep(value))
+        return str(value).lower() if isinstance(value, bool) else self.fill(str(value))
+
+    def _deep(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: self._deep(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._deep(item) for item in value]
+        return self.fill(value) if isinstance(value, str) else value
+
+    def fill(self, text: str) -> str:
+        """A text with its variables looked up. Raises BindingError naming the missing one and where we looked."""
+        given: dict[str, str] | None = None
+
+        def known(variable: str) -> str | None:
+            nonlocal given
+            given = self.variables() if given is None else given
+            if value := os.environ.get(variable) or given.get(variable):
+                return value
+            found = secrets.locate_written(variable, self.root, self.env_file)
+            return found[1] if found else None
+
+        try:
+            return secrets.substitute(text, known, secrets.from_keyring)
+        except KeyError as e:
+            hint = self.fields.get("hint", f"export {e.args[0]}")
+            looked = secrets.places(self.root, self.env_file)
+            raise BindingError(f"connection '{self.id}' needs {e.args[0]}, which is not in {looked}", hint) from e
+
+
+def make_connection(places: Places, connection_id: str, entry: Mapping[str, Any]) -> Connection:
+    """From its table in the file. Raises BindingError with what is wrong with it, and where."""
+    check_entry(places, connection_id, entry)
+    root = places.path.parent
     try:
-        env_file = path.parent / secrets.substitute(entry["env_file"], os.environ.get) if "env_file" in entry else None
+        env_file = root / secrets.substitute(entry["env_file"], os.environ.get) if "env_file" in entry else None
     except KeyError as e:
+        where = f"{places.at('connections', connection_id, 'env_file')}: [connections.{connection_id}]"
         raise BindingError(f"{where}: env_file needs the variable {e.args[0]}", "write ${NAME:-default}") from e
     fields = {key: value for key, value in entry.items() if key not in _ABOUT}
     return Connection(
-        connection_id, entry["integration"], mode, bool(entry.get("default")), tuple(entry.get("env", ())), env_file,
-        path.parent, fields,
+        connection_id, entry["integration"], entry.get("mode", "local"), bool(entry.get("default")),
+        tuple(entry.get("env", ())), env_file, root, fields,
     )  # fmt: skip
 
 
-def check_keys(where: str, entry: Mapping[str, Any], known: Any) -> None:
-    """Raises BindingError for a key that is not known, with a suggestion."""
-    for key in entry:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean '{close[0]}'?" if close else "rehearse/README.md lists the keys"
-            raise BindingError(f"{where}: unknown key '{key}'", hint)
-
-
-def _check(where: str, key: str, value: Any) -> None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if key in _LISTS:
-        fits, wanted = isinstance(value, list) and all(isinstance(v, str) for v in value), "a list of texts"
-    elif key in _TABLES:
-        fits, wanted = isinstance(value, dict), "a table"
-    elif key in _SWITCHES:
-        fits, wanted = isinstance(value, bool), "true or false"
-    elif key == "seconds":
-        fits, wanted = is_number and value >= 0, "a number from 0 on"
-    elif key == "failures":
-        fits, wanted = is_number and isinstance(value, int) and value >= 0, "a whole number from 0 on"
-    elif key == "port":
-        fits = isinstance(value, (int, str)) and not isinstance(value, bool)
-        wanted = "a number, or the name of a variable with one"
-    elif key == "status":
-        fits, wanted = value in STATUSES, f"one of {', '.join(STATUSES)}"
-    else:
-        fits, wanted = isinstance(value, str), "text"
-    if not fits:
-        shown = type(value).__name__ if key in SECRET else repr(value)  # a password of digits without quotes is no text
-        raise BindingError(f"{where}: '{key}' must be {wanted}, not {shown}")
-    if key in _NEVER_WRITTEN and not secrets.is_reference(value) and (key != "private_key" or "PRIVATE KEY" in value):
-        raise BindingError(
-            f"{where}: '{key}' is a secret, which must not stand in the file",
-            'write "${NAME}" and keep the value in the environment, .env.local or the keyring',
-        )
+def _texts(name: str, value: Any) -> list[tuple[str, str]]:
+    """(name, text) of every text inside a value. In a table the name inside counts, unless the one around it is telling."""
+    if isinstance(value, dict):
+        return [found for key, item in value.items() for found in _texts(name if is_secret_name(name) else key, item)]
+    if isinstance(value, list):
+        return [found for item in value for found in _texts(name, item)]
+    return [(name, str(value))] if isinstance(value, (str, int, float)) and not isinstance(value, bool) else []
 
 
 def _word(text: str) -> str:

@@ -7,25 +7,29 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from urllib.parse import urlsplit
 
-from rehearse.bindings.connections import SECRET, Connection
-from rehearse.bindings.secrets import FILES
+from rehearse.bindings.connections import Connection
+from rehearse.bindings.fields import is_secret_field
+from rehearse.bindings.secrets import FILES, read_env_file
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient, would_take
 from rehearse.errors import BindingError
+from rehearse.language.words import did_you_mean
 from rehearse.planning.secrets import SHORTEST, is_secret_name
 
 REACH_SECONDS = 1.0
 _ADDRESSES = ("url", "base_url", "endpoint_url", "api_endpoint", "host")
 _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "postgres": 5432, "mysql": 3306}
-_HOST_PORTS = {
-    "SFTP": 22, "LINUX_SSH": 22, "WINDOWS_SSH": 22, "POSTGRES": 5432, "AWS_REDSHIFT": 5439, "MYSQL": 3306,
-    "SQL_SERVER": 1433, "FABRIC_SYNAPSE": 1433, "SNOWFLAKE": 443, "DATABRICKS": 443,
+_DEFAULT_PORTS = {
+    "SFTP": 22, "LINUX_SSH": 22, "WINDOWS_SSH": 22, "POSTGRES": 5432, "AWS_REDSHIFT": 5439, "MYSQL": 3306, "SQL_SERVER": 1433,
+    "FABRIC_SYNAPSE": 1433, "AZURE_SYNAPSE_ANALYTICS": 1433, "CLICKHOUSE": 8123, "DATABRICKS": 443, "SNOWFLAKE": 443,
+    "AWS_SES": 587,
 }  # fmt: skip
-"""Of a `host` that names no port."""
 _CLIENTS = {
     "SNOWFLAKE": "snowflake.connector", "GCP_BIG_QUERY": "google.cloud.bigquery", "DATABRICKS": "databricks.sql",
     "CLICKHOUSE": "clickhouse_connect", "MYSQL": "pymysql", "SQL_SERVER": "mssql_python", "FABRIC_SYNAPSE": "mssql_python",
+    "AZURE_SYNAPSE_ANALYTICS": "mssql_python",
     "AWS_S3": "boto3", "AWS_SES": "boto3", "SFTP": "paramiko", "LINUX_SSH": "paramiko", "WINDOWS_SSH": "paramiko",
 }  # fmt: skip
 
@@ -33,37 +37,52 @@ _CLIENTS = {
 def variables(patient: Patient) -> Iterator[Finding]:
     """Every `${NAME}` of a connection that is used for real has a value."""
     for connection in _real(patient):
+        what = f"connection '{connection.id}'"
+        try:
+            connection.variables()
+        except BindingError as e:
+            yield Finding(WARN, what, _why(e, connection), e.hint)
+            continue
         missing = []
-        for name, value in connection.fields.items():
-            if isinstance(value, str) and "${" in value:
-                try:
-                    connection.get(name)
-                except BindingError as e:
-                    missing.append(Finding(WARN, f"connection '{connection.id}', {name}", str(e), e.hint))
-        yield from missing or [Finding(OK, f"connection '{connection.id}' ({connection.mode}) has all that it names")]
+        for name, text in connection.written():
+            try:
+                connection.fill(text)
+            except BindingError as e:
+                missing.append(Finding(WARN, f"{what}, {name}", _why(e, connection), e.hint))
+        yield from missing or [Finding(OK, f"{what} ({connection.mode}) has all that it names")]
+
+
+def credentials(patient: Patient) -> Iterator[Finding]:
+    """Variables of the type integration_credential name connections."""
+    for environment, variables in patient.bindings.credentials.items():
+        for variable, connection_id in variables.items():
+            if connection_id not in patient.bindings.connections:
+                what = f"{variable} of the environment '{environment}'"
+                hint = did_you_mean(connection_id, patient.bindings.connections)
+                then = hint or f"add [connections.{connection_id}] to rehearse.toml"
+                yield Finding(WARN, what, f"there is no connection '{connection_id}'", then)
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
     """Secrets can be masked, and their files are private and out of git's sight."""
     for connection in _real(patient):
-        try:
-            known = connection.variables()
-        except BindingError as e:
-            if "others" in str(e):
-                yield Finding(FAIL, f"connection '{connection.id}'", str(e), e.hint)
-            continue
-        values = {name: value for name, value in known.items() if is_secret_name(name)} | _secret_fields(connection)
-        short = sorted(name for name, value in values.items() if 0 < len(value) < SHORTEST)
-        for name in short:
+        for name in _short(connection):
             why = f"it is shorter than {SHORTEST} characters, and so not masked in logs"
             yield Finding(WARN, f"connection '{connection.id}', {name}", why, "make it longer")
-    for path in (patient.root / name for name in FILES):
-        if path.exists() and path.stat().st_mode & 0o077:
-            yield Finding(FAIL, path.name, "it holds secrets, and others can read it", f"chmod 600 {path}")
-    for path in sorted({c.env_file for c in patient.bindings.connections.values() if c.env_file}):
-        if path.exists() and would_take(patient.root, str(path)):
+    named = {c.env_file for c in patient.bindings.connections.values() if c.env_file}
+    for path in sorted({*named, *(patient.root / name for name in FILES)}):
+        if not path.exists():
+            continue
+        try:
+            read_env_file(path)
+        except BindingError as e:
+            yield Finding(FAIL, _shown(patient, path), str(e).removeprefix(f"{path} "), e.hint)
+        if would_take(patient.root, str(path)):
             yield Finding(
-                FAIL, str(path), "it holds secrets, and git does not ignore it", f"echo {path.name} >> .gitignore"
+                FAIL,
+                _shown(patient, path),
+                "holds secrets, and git does not ignore it",
+                f"echo {path.name} >> .gitignore",
             )
 
 
@@ -71,8 +90,8 @@ def clients(patient: Patient) -> Iterator[Finding]:
     """Remote connections have their client library."""
     for connection in _real(patient):
         module = _CLIENTS.get(connection.integration)
-        if module is None or (connection.mode == "local" and connection.fields.get("path")):
-            continue
+        if module is None or not {"path", "url"}.isdisjoint(connection.fields):
+            continue  # with those it is DuckDB or PostgreSQL
         try:
             found = find_spec(module) is not None
         except ImportError:
@@ -107,19 +126,32 @@ def reach(patient: Patient) -> Iterator[Finding]:
         yield Finding(OK, f"{what} answers") if problem is None else Finding(WARN, what, problem, hint)
 
 
+def _shown(patient: Patient, path: Path) -> str:
+    return str(path.relative_to(patient.root) if path.is_relative_to(patient.root) else path)
+
+
+def _why(error: BindingError, connection: Connection) -> str:
+    """What the error says, without the connection that is named before it."""
+    return str(error).removeprefix(f"connection '{connection.id}' ")
+
+
+def _short(connection: Connection) -> list[str]:
+    """Secret variables and fields that are there and too short."""
+    try:
+        values = {name: value for name, value in connection.variables().items() if is_secret_name(name)}
+    except BindingError:
+        return []  # `variables` says so
+    for name in connection.fields:
+        if is_secret_field(connection.integration, name):
+            try:
+                values[name] = connection.get(name) or ""
+            except BindingError:
+                continue
+    return sorted(name for name, value in values.items() if 0 < len(value) < SHORTEST)
+
+
 def _real(patient: Patient) -> list[Connection]:
     return [c for c in patient.bindings.connections.values() if c.mode in ("local", "remote")]
-
-
-def _secret_fields(connection: Connection) -> dict[str, str]:
-    """The fields that are secrets by themselves, whatever their variables are called."""
-    found = {}
-    for name in (name for name in SECRET if name != "private_key"):  # that may be a path
-        try:
-            found[name] = connection.get(name) or ""
-        except BindingError:
-            continue  # `variables` says so
-    return found
 
 
 def _target(connection: Connection) -> tuple[str, int] | None:
@@ -129,7 +161,7 @@ def _target(connection: Connection) -> tuple[str, int] | None:
         if not text:
             continue
         parts = urlsplit(text if "://" in text else f"//{text}")
-        default = _PORTS.get(parts.scheme, 0) or _HOST_PORTS.get(connection.integration, 0)
+        default = _PORTS.get(parts.scheme, 0) or _DEFAULT_PORTS.get(connection.integration, 0)
         port = parts.port or int(connection.get("port") or default)
         if not 0 <= port < 65536:
             raise ValueError

@@ -6,9 +6,13 @@ import fnmatch
 import os
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
+from math import log2
 
 from rehearse.bindings.config import allowed_files
+from rehearse.bindings.secrets import FILES
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient, git, would_take
 from rehearse.engine.plans import find_pipeline
 from rehearse.errors import BindingError, UsageError
@@ -22,6 +26,12 @@ _SECRETS = {
     "an access key of AWS": re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
     "a token": re.compile(
         r"\b(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{50,}|xox[abp]-[\w-]{20,}|glpat-[\w-]{20}|sk-[A-Za-z0-9]{32,})"
+    ),
+    # A long literal beside a telling name, which looks as if it was drawn: see `_looks_drawn`.
+    "a secret": re.compile(
+        r"(?i)\b\w*(?:passw(?:or)?d|secret|token|api_?key|access_?key|private_?key)\w*['\"]?\s*(?::|=|=>)\s*"
+        r"['\"]?(?P<drawn>[a-z0-9+/_.~-]{20,}={0,2})['\"]?\s*(?:[,;)}#]|$)",
+        re.MULTILINE,
     ),
     # Variables, placeholders in capitals, and what leads to this machine only are none.
     "a URL with a password": re.compile(
@@ -45,6 +55,8 @@ def tasks(patient: Patient) -> Iterator[Finding]:
 
 def _missing(patient: Patient, task: PlannedTask) -> Iterator[tuple[str, str | None]]:
     job, parameters, runs = task.job, task.parameters, task.runs
+    if "unsupported" in runs:
+        yield "this machine cannot do its job", "give it a connection, or declare a stub: rehearse/README.md"
     if UNKNOWN_CONNECTION in runs:
         yield "its connection is not in rehearse.toml", "add it: rehearse/README.md has the keys"
     elif (
@@ -127,14 +139,28 @@ def _told(patient: Patient, name: str) -> Iterator[tuple[int, str]]:
     lines = text.splitlines()
     for kind, pattern in _SECRETS.items():
         for match in pattern.finditer(text):
+            drawn = match.groupdict().get("drawn")
+            if drawn is not None and not _looks_drawn(drawn):
+                continue
             line = text.count("\n", 0, match.start())
             if MARK not in lines[line]:
                 yield line + 1, kind
 
 
+def _looks_drawn(text: str) -> bool:
+    """Whether a text looks like characters drawn at random: letters and digits, in no order, and few of them twice."""
+    counts = Counter(text)
+    bits = -sum(n / len(text) * log2(n / len(text)) for n in counts.values())
+    kinds = sum(any(test(char) for char in text) for test in (str.islower, str.isupper, str.isdigit))
+    switches = sum(a.isdigit() != b.isdigit() for a, b in pairwise(text))
+    return bits >= 3.5 and kinds >= 2 and switches >= 4
+
+
 def ignored(patient: Patient) -> Iterator[Finding]:
     """State and private files are out of git's sight."""
-    for name in (".rehearse/x", ".env", ".env.local"):
+    for name in (".rehearse/x", *FILES):
+        if name in FILES and (patient.root / name).exists():
+            continue  # a secret that is there already is worse: see `bound.secrets`
         if would_take(patient.root, name):
             shown = name.removesuffix("x")
             yield Finding(WARN, shown, "git does not ignore it", f"echo {shown} >> .gitignore")

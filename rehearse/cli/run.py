@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rehearse.cli.common import ContinueDownstream, Environment, File, Inputs, Json, Selection, Tasks, prepare
+from rehearse.cli.common import ContinueDownstream, Environment, File, Inputs, Json, Selection, SetEnv, Tasks, prepare
 from rehearse.cli.driving import Approvals, Executor, Isolate, NoResume, Options, Workers, drive
 
 
@@ -15,6 +15,7 @@ def run(
     file: File,
     inputs: Inputs = None,
     environment: Environment = None,
+    set_env: SetEnv = None,
     tasks: Tasks = None,
     continue_downstream: ContinueDownstream = False,
     from_failed: Annotated[
@@ -41,15 +42,15 @@ def run(
     from rehearse.cli.problems import show_problem
 
     selection = Selection(tasks or (), continue_downstream, from_failed)
-    prepared = prepare(file, inputs, environment, selection)
+    prepared = prepare(file, inputs, environment, selection, set_env=set_env)
     for warning in prepared.warnings:
         show_problem(warning)
-    record: dict[str, Any] = {"isolate": isolate}
+    record: dict[str, Any] = {"isolate": isolate, "selection": prepared.selection()}
     if from_failed is not None:
         assert prepared.previous is not None
         record |= {"trigger": "RESTART_FROM_FAILED", "previous_run": prepared.previous["id"]}
-        record["selection"] = {"from_failed": prepared.previous["id"]}
+        record["selection"] = prepared.selection(from_failed=prepared.previous["id"])
     elif tasks:
-        record["selection"] = {"tasks": list(tasks), "continue_downstream": continue_downstream}
+        record["selection"] = prepared.selection(tasks=list(tasks), continue_downstream=continue_downstream)
     options = Options(workers, executor, approvals, resume=not no_resume, as_json=as_json)
     raise typer.Exit(drive(prepared.bindings, options, prepared.plan, prepared.carried, record, here=Path.cwd()))

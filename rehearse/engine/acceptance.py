@@ -52,7 +52,7 @@ def accept(
         assert found is not None
         return Accepted(created.run_id, found["status"], False, found["message"])
     if created.refused_by:
-        return Accepted(active.id, "SKIPPED", True, refusal(plan, created.refused_by))
+        return Accepted(active.id, "SKIPPED", True, too_many(plan, created.refused_by))
     return Accepted(active.id, "CREATED", True)
 
 
@@ -80,5 +80,5 @@ def lay_out(
     return active, row | columns, tasks
 
 
-def refusal(plan: Plan, active: int) -> str:
+def too_many(plan: Plan, active: int) -> str:
     return f"{active} run(s) of {plan.alias} are active, and max_active is {plan.max_active}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rehearse.bindings.secrets import values_read
 from rehearse.engine import crash
 from rehearse.engine.attempt_folder import LOG
 from rehearse.engine.attempts import AttemptSpec
@@ -18,6 +19,7 @@ from rehearse.engine.plans import folder_name
 from rehearse.engine.receiver import OUTPUTS_LIMIT
 from rehearse.engine.states import Start, TaskRun
 from rehearse.planning.plan import Plan
+from rehearse.planning.preview import without_secrets
 from rehearse.planning.secrets import redact
 from rehearse.store.records import timestamp
 
@@ -88,6 +90,7 @@ class ActiveRun:
             integration=task.integration, job=task.job, parameters=parameters, connection=connection,
             timeout_seconds=task.timeout_seconds, folder=self.attempt_folder(run), token=self.token,
             outputs_limit=max(0, OUTPUTS_LIMIT - self._outputs_size), isolate=self.isolate, crash_at=crash_at, links=task.links,
+            secrets=values_read(self.plan.secrets),
         )  # fmt: skip
 
     def count_outputs(self, outputs: dict[str, Any]) -> bool:
@@ -120,9 +123,10 @@ class ActiveRun:
         }  # fmt: skip
 
 
-def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters as they may be stored: secrets masked, long texts cut."""
-    return {name.lower(): _short(redact(name, value)) for name, value in parameters.items()}
+def shown_parameters(written: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as they may be stored: secrets masked, long texts cut. `written`: with their expressions."""
+    open_ones = without_secrets(written, parameters)
+    return {name.lower(): _short(redact(name, value)) for name, value in open_ones.items()}
 
 
 def _short(value: Any) -> Any:

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from rehearse.engine.processes import is_alive, kill_group, kill_marked
 from rehearse.errors import RehearseError
 from rehearse.jobs.base import Attempt, Launch, Prepared, Step
 from rehearse.jobs.lineage import collect
-from rehearse.jobs.recorded import save
+from rehearse.jobs.recorded import End, Recorded, save
 from rehearse.jobs.registry import find_job
 
 GRACE_SECONDS = 10.0
@@ -54,6 +54,8 @@ class AttemptSpec:
     isolate: bool = False
     links: tuple[str, ...] = ()
     crash_at: str | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What `secrets.NAME` gave to expressions of this run: to be masked."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,10 @@ class Workshop:
             webhook_token=spec.token, task_id=spec.task_id, item=spec.item, isolate=spec.isolate,
             connections=self.bindings.connection, links=_links(spec, connection),
         )  # fmt: skip
-        return find_job(spec.job, connection)(spec.job, spec.parameters, connection, attempt), connection
+        # A recording is found whatever the secrets of who replays it are.
+        is_recorded = connection is not None and connection.mode == "recorded"
+        parameters = public_parameters(spec) if is_recorded else spec.parameters
+        return find_job(spec.job, connection)(spec.job, parameters, connection, attempt), connection
 
     def execute(self, spec: AttemptSpec) -> Ended:
         """Run an attempt to its end, however it ends."""
@@ -100,9 +105,9 @@ class Workshop:
                 raise TypeError(f"{spec.job} is not a job for a worker")
             return self._run(spec, prepared, self._secrets(spec, connection, prepared))
         except RehearseError as e:
-            return Ended("FAILED", f"{e} ({e.hint})" if e.hint else str(e))
+            return Ended("FAILED", refusal(e, spec))
         except Exception as e:  # a defect of a job must not leave the run waiting for ever
-            return Ended("FAILED", f"internal error: {type(e).__name__}: {e}")
+            return Ended("FAILED", masked(f"internal error: {type(e).__name__}: {e}", spec.secrets))
 
     def attend(self, spec: AttemptSpec) -> Ended:
         """Wait for an attempt that an engine before us has started."""
@@ -151,7 +156,7 @@ class Workshop:
     def _secrets(self, spec: AttemptSpec, connection: Connection | None, launch: Launch) -> list[str]:
         linked = [self.bindings.connection("", name) for name in _links(spec, connection)]
         known = [value for found in (connection, *linked) if found for value in secret_values(found.known_values())]
-        return [spec.token, *known, *launch.secrets]
+        return [spec.token, *spec.secrets, *known, *launch.secrets]
 
     def _collected(self, spec: AttemptSpec, found: dict[str, Any]) -> list[dict[str, Any]]:
         try:
@@ -179,8 +184,9 @@ class Workshop:
                 and wanted
                 and (connection.fields.get("record") or os.environ.get("REHEARSE_RECORD"))
             ):
-                task, job, parameters = spec.task_id, spec.job, spec.parameters
-                save(self.root, connection, task, job, parameters, status, message, outputs, operations)
+                task = Recorded(spec.task_id, spec.item, spec.job, public_parameters(spec))
+                mask = Masker(secret_values(connection.known_values())).value
+                save(self.root, connection.id, task, End(status, message, outputs, operations), mask)
         except (RehearseError, OSError):
             pass  # what was done is done, also if it cannot be written down
 
@@ -265,7 +271,18 @@ def with_log(ended: Ended, folder: Path, limit: int) -> Ended:
         return replace(ended, log=file.read())
 
 
-def masked(text: str, secrets: list[str]) -> str:
+def public_parameters(spec: AttemptSpec) -> dict[str, Any]:
+    """The parameters without what `secrets.NAME` gave."""
+    found: dict[str, Any] = Masker(spec.secrets).value(dict(spec.parameters))
+    return found
+
+
+def refusal(error: RehearseError, spec: AttemptSpec) -> str:
+    """Why an attempt could not begin. A job may quote a parameter."""
+    return masked(f"{error} ({error.hint})" if error.hint else str(error), spec.secrets)
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
     return Masker(secrets).text(text)
 
 

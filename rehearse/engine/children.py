@@ -9,6 +9,7 @@ from rehearse.engine.plans import find_pipeline, plan_of_file
 from rehearse.engine.waits import Wait, of_child
 from rehearse.jobs.base import ChildRun, JobError
 from rehearse.language.statuses import TERMINAL
+from rehearse.planning.preview import reads_secrets
 from rehearse.store.ids import id_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def start_child(engine: Engine, wait: Wait, child: ChildRun) -> None:
         return
     if active.depth >= MAX_DEPTH:
         raise JobError(f"pipelines start each other {MAX_DEPTH} levels deep: {' > '.join(active.lineage[-4:])}")
+    if reads_secrets(run.task.parameters):
+        hint = "let that pipeline read secrets.NAME itself"
+        raise JobError("a secret cannot be passed on to another pipeline, whose inputs are recorded", hint)
     path = find_pipeline(engine.root, child.pipeline)
     plan = plan_of_file(path, engine.workshop.bindings, child.inputs, active.plan.environment)
     started = engine.create(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from rehearse.bindings.secrets import hide
 from rehearse.engine.states import (
     CARRIED,
     LIST_CHANGED,
@@ -36,6 +38,7 @@ from rehearse.language import templates
 from rehearse.language.evaluation import Scope, TaskVariable, to_text, truthy
 from rehearse.language.statuses import GOOD, TERMINAL
 from rehearse.language.templates import render_template, resolve
+from rehearse.planning.inputs import SECRETS_OUT_OF_REACH
 from rehearse.planning.matrix import item_keys, matrix_items
 from rehearse.planning.plan import Plan, PlannedGroup
 from rehearse.planning.selection import Carried
@@ -188,10 +191,11 @@ class Machine:
         """What has been decided and has not ended."""
         return [run for run in self.runs if run.status in ("QUEUED", "RUNNING", "CANCELLING")]
 
-    def rendered(self, run: TaskRun) -> tuple[dict[str, Any], str | None]:
-        """Parameters and connection of an attempt that began before the crash. Raises ExpressionError."""
-        scope = self._scope(run)
-        return resolve(run.task.parameters, scope), to_text(resolve(run.task.connection, scope)) or None
+    def rendered(self, run: TaskRun, scope: Scope | None = None) -> tuple[dict[str, Any], str | None]:
+        """Parameters and connection of an attempt, also of one that began before a crash. Raises ExpressionError."""
+        scope = scope or self._scope(run)
+        parameters = resolve(run.task.parameters, replace(scope, secrets=self.plan.secrets))
+        return parameters, to_text(resolve(run.task.connection, scope)) or None
 
     def _restore_group(self, state: GroupState, rows: list[Mapping[str, Any]]) -> None:
         stored = {(row["task_id"], row["item"]): row for row in rows}
@@ -251,7 +255,7 @@ class Machine:
             wanted = self._wanted(group.condition, upstream, None)
             items = self._items(state) if wanted and group.matrix else None
         except (ExpressionError, ValueError) as e:
-            self._end_all(state, "FAILED", str(e))
+            self._end_all(state, "FAILED", hide(str(e), self.plan.secrets))
             return
         if not wanted or items == []:
             self._end_all(state, "SKIPPED", None)
@@ -333,7 +337,7 @@ class Machine:
         try:
             wanted = self._wanted(run.task.condition, upstream, run)
         except ExpressionError as e:
-            self._end(run, "FAILED", f"condition: {e}")
+            self._end(run, "FAILED", hide(f"condition: {e}", self.plan.secrets))
             return
         if not wanted:
             self._end(run, "SKIPPED", None)
@@ -350,11 +354,10 @@ class Machine:
         try:
             scope = self._scope(run)
             run.name = to_text(resolve(run.task.name, scope))
-            parameters = resolve(run.task.parameters, scope)
-            connection = to_text(resolve(run.task.connection, scope)) or None
+            parameters, connection = self.rendered(run, scope)
         except ExpressionError as e:
             hint = f" ({e.hint})" if e.hint else ""
-            self._end(run, "FAILED", f"parameters: {e}{hint}")
+            self._end(run, "FAILED", hide(f"parameters: {e}{hint}", self.plan.secrets))
             return
         run.status = "RUNNING"
         run.started_at = run.started_at or self._now()
@@ -424,6 +427,7 @@ class Machine:
             task_groups=_Groups(self),
             inputs=self.plan.inputs,
             env=self.plan.env,
+            secrets=self.plan.secrets if in_condition else SECRETS_OUT_OF_REACH,
             matrix=matrix,
             in_condition=in_condition,
         )

@@ -23,9 +23,9 @@ from uuid import uuid4
 
 from rehearse.engine import crash
 from rehearse.engine import states as d
-from rehearse.engine.acceptance import lay_out, refusal
+from rehearse.engine.acceptance import lay_out, too_many
 from rehearse.engine.active import ActiveRun, shown_parameters
-from rehearse.engine.attempts import AttemptSpec, Ended, Workshop
+from rehearse.engine.attempts import AttemptSpec, Ended, Workshop, refusal
 from rehearse.engine.decisions import Machine
 from rehearse.engine.pools import Pool
 from rehearse.engine.processes import start_time
@@ -119,7 +119,7 @@ class Engine:
             active.status = "SKIPPED"
             for run in active.machine.runs:
                 run.status = "SKIPPED"
-            active.message = refusal(plan, created.refused_by)
+            active.message = too_many(plan, created.refused_by)
             return active
         self.active[active.id] = active
         self._warm_up(active)
@@ -251,7 +251,7 @@ class Engine:
         change = self._run_changes.pop(active.id, {})
         for action in actions:
             if isinstance(action, d.Start):
-                action.run.run_parameters = shown_parameters(action.parameters)
+                action.run.run_parameters = shown_parameters(action.run.task.parameters, action.parameters)
                 active.connections[action.run.id] = action.connection
                 row = active.attempt_row(action.run, self.pool.name, "RUNNING", None)
                 self._attempt_rows.append((active, row))
@@ -302,7 +302,7 @@ class Engine:
                 self.begin_wait(make_wait(active, run, prepared, _now(), self.approvals))
                 return
         except RehearseError as e:
-            self.end_attempt(active, run, Ended("FAILED", f"{e} ({e.hint})" if e.hint else str(e)))
+            self.end_attempt(active, run, Ended("FAILED", refusal(e, spec)))
             return
         crash.point("attempt.before")
         self.watch(active, run, spec, self.pool.submit(spec))

@@ -9,23 +9,39 @@ import base64
 import json
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from rehearse.planning.secrets import SHORTEST, is_secret_name, parts_to_hide
+from rehearse.planning.secrets import SHORTEST, is_secret_name, parts_to_hide, secret_texts
 
 MASK = b"********"
 
 
 def secret_values(variables: Mapping[str, str]) -> list[str]:
     """The values that must never be seen: those of variables with a telling name, passwords inside URLs, and webhooks."""
-    found = {value for name, value in variables.items() if is_secret_name(name)}
+    found = {part for name, value in variables.items() if is_secret_name(name) for part in _parts(value)}
     for value in variables.values():
         if parts := parts_to_hide(value):
             found |= {value, *parts}
     return sorted(value for value in found if len(value) >= SHORTEST)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """A secret, and what a program may show of it apart: the lines of a key, the secrets inside of a JSON document."""
+    yield secret
+    if secret.lstrip().startswith("{"):
+        try:
+            document = json.loads(secret)
+        except (ValueError, RecursionError):
+            return
+        for text in secret_texts(document):
+            yield from _parts(text) if text != secret else ()
+        return
+    text = secret.replace("\\n", "\n") if "-----BEGIN" in secret else secret  # as variables often hold a key
+    if "\n" in text.strip():
+        yield from (line.strip() for line in text.splitlines() if not line.startswith("-----"))
 
 
 def _forms(value: str) -> Iterable[bytes]:

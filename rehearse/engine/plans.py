@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearse.bindings.config import Bindings
+from rehearse.bindings.environments import with_overrides
+from rehearse.bindings.secrets import SecretVariables
 from rehearse.errors import BindingError, UsageError
 from rehearse.jobs.registry import how
 from rehearse.language.validation import LoadedPipeline, load_pipeline
@@ -20,6 +22,8 @@ from rehearse.planning.secrets import redact
 
 PIPELINES = "orchestra"
 SNAPSHOT = "pipeline.yml"
+OVERRIDES = "set_env"
+"""The key of a run's `selection` under which they are stored."""
 
 
 def how_here(bindings: Bindings) -> How:
@@ -62,7 +66,7 @@ def plan_of_file(path: Path, bindings: Bindings, inputs: Mapping[str, Any], envi
     name, variables = environment_of(bindings, environment)
     now = datetime.now(UTC)
     plan = make_plan(load_pipeline(path), inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
-    return replace(plan, branch=branch_of(bindings.root))
+    return replace(plan, branch=branch_of(bindings.root), secrets=SecretVariables(bindings.root))
 
 
 def plan_of_record(record: Mapping[str, Any], bindings: Bindings) -> Plan:
@@ -73,10 +77,17 @@ def plan_of_record(record: Mapping[str, Any], bindings: Bindings) -> Plan:
     loaded = load_pipeline(bindings.root / record["folder"] / SNAPSHOT)
     loaded = LoadedPipeline(record["file"], loaded.text, loaded.pipeline, loaded.warnings)
     name, variables = environment_of(bindings, record["environment"])
+    variables = with_overrides(variables, overrides_of(record))
     created = datetime.fromisoformat(record["created_at"])
     inputs = record["inputs"]
     plan = make_plan(loaded, inputs, name, variables, created, undeclared="accept", how=how_here(bindings))
-    return replace(plan, alias=record["pipeline"], branch=record["branch"])
+    secrets = SecretVariables(bindings.root)
+    return replace(plan, alias=record["pipeline"], branch=record["branch"], secrets=secrets)
+
+
+def overrides_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables of the environment that a stored run was given with --set-env."""
+    return dict((record["selection"] or {}).get(OVERRIDES, {}))
 
 
 def environment_of(bindings: Bindings, name: str | None) -> tuple[str, dict[str, Any]]:

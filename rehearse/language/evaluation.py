@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import operator as op
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -37,6 +37,23 @@ class TaskVariable:
     task_run_id: str | None = None
     run_parameters: Mapping[str, Any] = field(default_factory=dict)
     outputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+class OutOfReach(Mapping[str, Any]):
+    """Variables that cannot be read in some place: whoever tries is told why."""
+
+    def __init__(self, why: str, hint: str | None = None):
+        self._why = why
+        self._hint = hint
+
+    def __getitem__(self, name: str) -> Any:
+        raise ExpressionError(self._why, hint=self._hint)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -163,7 +180,10 @@ def _member(node: syntax.Node, place: Any, key: Any, scope: Scope) -> Any:
 def _variable(node: syntax.Node, names: _Names, key: Any, scope: Scope) -> Any:
     if not isinstance(key, str):
         raise ExpressionError(f"variables have names, {_kind(key)} is none", node.offset, "write str(...)")
-    value = names.values.get(key, _MISSING)
+    try:
+        value = names.values.get(key, _MISSING)
+    except ExpressionError as e:  # variables that are looked up when they are read
+        raise ExpressionError(str(e), node.offset, e.hint) from None
     if value is _MISSING:
         value = next((names.values[name] for name in names.values if str(name).lower() == key.lower()), _MISSING)
     if value is _MISSING:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar
 
 from rehearse.errors import ExpressionError, InputError
-from rehearse.language.evaluation import Scope, to_text
+from rehearse.language.evaluation import OutOfReach, Scope, to_text
 from rehearse.language.model import Input, is_of_type
 from rehearse.language.templates import resolve
 from rehearse.language.words import did_you_mean
@@ -18,6 +18,10 @@ from rehearse.planning.secrets import MASK, SHORTEST, alike, redact, secret_text
 
 T = TypeVar("T")
 Undeclared = Literal["refuse", "accept"]
+SECRETS_OUT_OF_REACH = OutOfReach(
+    "secrets cannot be read here",
+    "read secrets.NAME in parameters or conditions: there it is looked up when a task starts",
+)
 
 _WRITE = {
     "string": 'quote it: "..."',
@@ -127,7 +131,7 @@ def hidden_inputs(
 
 def default_scope(env: Mapping[str, Any], now: datetime) -> Scope:
     """What the expression of a default can see (section 6.1): the clock, frozen, and the environment."""
-    return Scope(orchestra={"current_time": now, "pipeline_run_started_at": now}, env=env)
+    return Scope(orchestra={"current_time": now, "pipeline_run_started_at": now}, env=env, secrets=SECRETS_OUT_OF_REACH)
 
 
 def evaluate_openly(function: Callable[[Scope], T], scope: Scope, what: str) -> T:
@@ -187,7 +191,7 @@ def _depends_on_secrets(default: Any, scope: Scope) -> bool:
 
 
 def _without_secrets(scope: Scope) -> Scope:
-    hidden = dict.fromkeys(scope.secrets, MASK)
+    hidden = dict.fromkeys(scope.secrets, MASK) or scope.secrets
     return replace(scope, env=redact("", scope.env), inputs=redact("", scope.inputs), secrets=hidden)
 
 

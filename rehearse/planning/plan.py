@@ -150,6 +150,8 @@ class Plan:
     alerts: tuple[Alert, ...] = ()
     max_active: int | None = None
     hidden: tuple[str, ...] = ()
+    secrets: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What `secrets.NAME` of parameters and conditions gives. Read by runs alone, never for a plan that is shown."""
     branch: str | None = None
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from rehearse.errors import ExpressionError
 from rehearse.language import syntax, templates
 from rehearse.language.evaluation import Scope, evaluate, to_text, truthy
-from rehearse.language.lookups import group_named, key_text, task_named
+from rehearse.language.lookups import group_named, is_root, key_of, key_text, task_named
 from rehearse.language.templates import render_template
 from rehearse.planning.inputs import plain
 from rehearse.planning.secrets import MASK, alike, holds_mask
@@ -122,6 +122,27 @@ def expressions_in(value: Any) -> Iterator[syntax.Node]:
     elif isinstance(value, (dict, list)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from expressions_in(item)
+
+
+def reads_secrets(value: Any) -> bool:
+    """Whether the expressions inside a value read `secrets`."""
+    return any(is_root(node, "secrets") for expression in expressions_in(value) for node in syntax.walk(expression))
+
+
+def secret_names(value: Any) -> set[str]:
+    """The NAMEs of `secrets.NAME` in the expressions inside a value."""
+    nodes = (below for expression in expressions_in(value) for below in syntax.walk(expression))
+    read = (node for node in nodes if isinstance(node, (syntax.Attribute, syntax.Subscript)))
+    return {str(key_of(node)) for node in read if is_root(node.target, "secrets") and key_of(node) is not None}
+
+
+def without_secrets(written: Any, value: Any) -> Any:
+    """What became of a value when its expressions were filled in, with the mask wherever one of them reads `secrets`."""
+    if isinstance(written, dict) and isinstance(value, dict):
+        return {key: without_secrets(written.get(key), item) for key, item in value.items()}
+    if isinstance(written, list) and isinstance(value, list) and len(written) == len(value):
+        return [without_secrets(*pair) for pair in zip(written, value, strict=True)]
+    return MASK if reads_secrets(written) else value
 
 
 def waits_for(value: Any) -> frozenset[str]:

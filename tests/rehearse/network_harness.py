@@ -48,7 +48,7 @@ class Site:
         self.root = root
         values = {"integration": integration, "default": True} | fields
         for name in SECRET:  # secrets never stand in the file
-            if "${" not in str(values.get(name, "${")) and (name != "private_key" or "PRIVATE" in values[name]):
+            if "${" not in str(values.get(name, "${")) and (name != "private_key" or "-----BEGIN" in values[name]):
                 os.environ[f"REHEARSE_TEST_{name.upper()}"] = values[name]
                 values[name] = f"${{REHEARSE_TEST_{name.upper()}}}"
         lines = [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rehearse.bindings.config import Connection, load_bindings
+from rehearse.engine.masking import Masker
 from rehearse.errors import BindingError
 from rehearse.jobs import recorded, stub
 from rehearse.jobs.base import Attempt, JobError, Simulated
@@ -53,20 +55,23 @@ def test_a_stub_fails_as_often_as_is_declared(tmp_path: Path) -> None:
 PARAMETERS = {"method": "GET", "path": "/orders", "custom_headers": '{"x": 1}'}
 
 
+def call(item: str | None = None, **changed: Any) -> recorded.Recorded:
+    return recorded.Recorded("t", item, "HTTP_REQUEST", PARAMETERS | changed)
+
+
 def test_what_was_recorded_is_replayed(tmp_path: Path) -> None:
     connection = bind(tmp_path, 'integration = "HTTP"\nmode = "recorded"')
     assert how("HTTP_REQUEST", connection) == "recorded"
     operation = {"type": "QUERY", "name": "q", "started_at": "now", "rows": 3}
-    path = recorded.save(
-        tmp_path, connection, "t", "HTTP_REQUEST", PARAMETERS, "WARNING", "why", {"n": [1]}, [operation]
-    )
+    task, end = call(), recorded.End("WARNING", "why", {"n": [1]}, [operation])
+    path = recorded.save(tmp_path, "c", task, end)
     ended = recorded.prepare("HTTP_REQUEST", PARAMETERS, connection, attempt(tmp_path))
     assert (ended.status, ended.message, ended.outputs) == ("WARNING", "why", {"n": [1]})
     assert ended.operations == ({"type": "QUERY", "name": "q", "rows": 3},), (
         "no time of the day that would change each time"
     )
     before = path.read_bytes()
-    recorded.save(tmp_path, connection, "t", "HTTP_REQUEST", PARAMETERS, "WARNING", "why", {"n": [1]}, [operation])
+    recorded.save(tmp_path, "c", task, end)
     assert path.read_bytes() == before and path.is_relative_to(tmp_path / "recordings" / "c")
 
 
@@ -75,11 +80,44 @@ def test_what_was_not_recorded_says_what_differs_and_how_to_record(tmp_path: Pat
     with pytest.raises(JobError, match="there is no recording of this task") as caught:
         recorded.prepare("HTTP_REQUEST", PARAMETERS, connection, attempt(tmp_path))
     assert 'mode = "remote" and record = true in [connections.c]' in str(caught.value.hint)
-    recorded.save(tmp_path, connection, "t", "HTTP_REQUEST", PARAMETERS, "SUCCEEDED", None, {}, [])
-    with pytest.raises(JobError, match=r"nearest is t-\w+\.json, where path was different"):
+    recorded.save(tmp_path, "c", call(), recorded.End("SUCCEEDED"))
+    recorded.save(tmp_path, "c", call("eu", method="PUT"), recorded.End("SUCCEEDED"))
+    with pytest.raises(JobError, match=r'nearest is t-\w+\.json, where path was "/orders" and is "/x"$'):
         recorded.prepare("HTTP_REQUEST", PARAMETERS | {"path": "/x"}, connection, attempt(tmp_path))
+    given = PARAMETERS | {"method": "PUT"}
+    with pytest.raises(JobError, match=r'where item was "eu" and is "us"$'):
+        recorded.prepare("HTTP_REQUEST", given, connection, replace(attempt(tmp_path), item="us"))
     with pytest.raises(JobError, match="there is no recording"):
         recorded.prepare("HTTP_REQUEST", PARAMETERS, connection, attempt(tmp_path, "../../other"))
+
+
+def test_each_item_of_a_matrix_has_a_recording_of_its_own(tmp_path: Path) -> None:
+    connection = bind(tmp_path, 'integration = "HTTP"\nmode = "recorded"')
+    for item, status in (("eu", "SUCCEEDED"), ("us", "WARNING"), (None, "FAILED")):
+        recorded.save(tmp_path, "c", call(item), recorded.End(status))
+    for item, status in (("eu", "SUCCEEDED"), ("us", "WARNING"), (None, "FAILED")):
+        ended = recorded.prepare("HTTP_REQUEST", PARAMETERS, connection, replace(attempt(tmp_path), item=item))
+        assert ended.status == status
+
+
+def test_a_recording_holds_no_secret_and_is_found_without_it(tmp_path: Path) -> None:
+    connection = bind(tmp_path, 'integration = "HTTP"\nmode = "recorded"')
+    known = call(api_token="first-token", body="see xyz-xyz-xyz")
+    path = recorded.save(tmp_path, "c", known, recorded.End("SUCCEEDED", "xyz-xyz-xyz"), Masker(["xyz-xyz-xyz"]).value)
+    assert "first-token" not in path.read_text() and "xyz-xyz" not in path.read_text()
+    given = known.parameters | {"api_token": "of somebody else"}
+    assert recorded.prepare("HTTP_REQUEST", given, connection, attempt(tmp_path)).message == "********"
+
+
+def test_a_recording_that_is_no_recording(tmp_path: Path) -> None:
+    connection = bind(tmp_path, 'integration = "HTTP"\nmode = "recorded"')
+    path = recorded.save(tmp_path, "c", call(), recorded.End("SUCCEEDED"))
+    for text in ("{", "[]", "{}"):
+        path.write_text(text)
+        with pytest.raises(JobError, match=r"t-\w+\.json cannot be read"):
+            recorded.prepare("HTTP_REQUEST", PARAMETERS, connection, attempt(tmp_path))
+        with pytest.raises(JobError, match="there is no recording of this task"):
+            recorded.prepare("HTTP_REQUEST", PARAMETERS | {"path": "/x"}, connection, attempt(tmp_path))
 
 
 def test_a_run_records_what_a_remote_system_did_and_replays_it(bin_dir: Path, tmp_path: Path) -> None:

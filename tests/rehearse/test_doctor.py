@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rehearse.bindings.config import Bindings
+from rehearse.bindings.config import Bindings, load_bindings
 from rehearse.bindings.connections import Connection
 from rehearse.checks import bound, machine, registry
 from rehearse.checks.base import Finding, Patient
@@ -90,7 +91,7 @@ def test_a_private_file_of_no_connection(bin_dir: Path, folder: Path) -> None:
     (folder / ".env.local").write_text("")
     (folder / ".env.local").chmod(0o640)
     code, found, _ = doctor(bin_dir, folder)
-    assert code == 1 and bad(found) == ["fail: .env.local: it holds secrets, and others can read it"]
+    assert code == 1 and bad(found) == ["fail: .env.local: holds secrets and can be read by others"]
 
 
 def test_no_git(folder: Path) -> None:
@@ -255,3 +256,98 @@ def test_a_broken_store_and_a_broken_file_of_bindings(bin_dir: Path, folder: Pat
     (folder / "rehearse.toml").write_text("[")
     code, _, said = doctor(bin_dir, folder)
     assert code == 2 and "rehearse.toml" in said
+
+
+def test_a_private_file_of_the_repository(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="HTTP", base_url="http://x.invalid", token="${API_TOKEN}")
+    (folder / ".env.local").write_text("API_TOKEN=short\n")
+    (folder / ".env.local").chmod(0o640)
+    (folder / ".gitignore").write_text(".rehearse/\n")
+    code, found, _ = doctor(bin_dir, folder, "--offline")
+    assert code == 1
+    local = [line for line in bad(found) if line.startswith("fail") and ".env.local" in line]
+    assert ["can be read by others" in local[0], "git does not ignore it" in local[1], len(local)] == [True, True, 2]
+    assert [f["then"] for f in found if f["what"] == ".env"] == ["echo .env >> .gitignore"]
+    (folder / ".env.local").chmod(0o600)
+    (folder / ".gitignore").write_text(".rehearse/\n.env*\n")
+    code, found, _ = doctor(bin_dir, folder, "--offline")
+    assert code == 0 and bad(found) == [
+        "warn: connection 'c', token: it is shorter than 8 characters, and so not masked in logs"
+    ]
+
+
+def test_a_file_of_variables_that_is_gone(bin_dir: Path, folder: Path) -> None:
+    connection(folder, integration="PYTHON", env_file="gone.env", hint="make up")
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 0 and bad(found) == ["warn: connection 'c': reads gone.env, which does not exist"]
+    assert "make up" in [f["then"] for f in found]
+
+
+def test_a_variable_that_names_no_connection(bin_dir: Path, folder: Path) -> None:
+    (folder / "rehearse.toml").write_text(
+        '[environments.e]\nW = { type = "integration_credential", value = "warehose" }\n'
+        '[connections.warehouse]\nintegration = "DUCKDB"\npath = "w.duckdb"\n'
+    )
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 0 and bad(found) == ["warn: W of the environment 'e': there is no connection 'warehose'"]
+    assert "did you mean 'warehouse'?" in [f["then"] for f in found]
+
+
+def test_a_job_that_this_machine_cannot_do(bin_dir: Path, folder: Path) -> None:
+    pipeline(folder, "integration: FIVETRAN, integration_job: FIVETRAN_SYNC_ALL, parameters: {connector_id: x}")
+    code, found, _ = doctor(bin_dir, folder)
+    assert code == 1 and "this machine cannot do its job" in bad(found)[0]
+    connection(folder, integration="FIVETRAN", mode="stub")
+    assert doctor(bin_dir, folder)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "is_told"),
+    [
+        ('api_key = "k9Xq2Lr7Vb4Nw8Tz1Pd6"', True),
+        ("  client_secret: 8f14e45fceea167a5a36dedd4bea2543", True),
+        ('"ACCESS_TOKEN": "Zx81-kQ0v_aa73JhLw29Rt",', True),
+        ("password = ${DB_PASSWORD_OF_THE_SHOP}", False),
+        ('token = "correct-horse-battery-staple"', False),
+        ("secret_name: warehouse-production-credentials", False),
+        ("token = os.environ['API_TOKEN_OF_2026_01']", False),
+        ("key = k9Xq2Lr7Vb4Nw8Tz1Pd6", False),
+    ],
+)
+def test_a_value_that_looks_drawn_beside_a_telling_name(bin_dir: Path, folder: Path, line: str, is_told: bool) -> None:
+    (folder / "settings.txt").write_text(f"{line}\n")
+    subprocess.run(["git", "add", "settings.txt"], cwd=folder, check=True)
+    code, found, _ = doctor(bin_dir, folder)
+    assert bad(found) == (["fail: settings.txt:1: this looks like a secret"] if is_told else [])
+    assert code == is_told
+
+
+def test_a_store_tells_its_version_and_size(bin_dir: Path, folder: Path) -> None:
+    pipeline(folder, f"{TASK}, parameters: {{command: python -V}}")
+    subprocess.run([bin_dir / "rehearse", "run", "orchestra/p.yml"], cwd=folder, capture_output=True, check=True)
+    _, found, _ = doctor(bin_dir, folder)
+    [said] = [f["what"] for f in found if f["topic"] == "runs"]
+    assert re.fullmatch(r"the run store \S+rehearse\.db opens: version \d+, [\d.]+ MB", said)
+
+
+def test_a_host_without_a_port_has_the_usual_one(bin_dir: Path, folder: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))  # that port is ours, so nobody listens at it
+        port = str(server.getsockname()[1])
+        for given, tried in (({}, "22"), ({"port": "${SFTP_PORT}"}, port)):
+            connection(folder, integration="SFTP", host="127.0.0.1", user="u", **given)
+            _, found, _ = doctor(bin_dir, folder, SFTP_PORT=port)
+            assert any(f"connection 'c', 127.0.0.1:{tried}" in f["what"] for f in found)
+
+
+def test_a_client_is_only_asked_for_where_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bound, "find_spec", lambda module: None)
+    for text, missing in (
+        ('integration = "SNOWFLAKE"\npath = "w.duckdb"', None), ('integration = "SNOWFLAKE"\nmode = "stub"', None),
+        ('integration = "MYSQL"\nurl = "postgresql://h/d"', None), ('integration = "PYTHON"', None),
+        ('integration = "SNOWFLAKE"\nmode = "remote"\naccount = "a"', "snowflake.connector"),
+        ('integration = "SFTP"\nhost = "h"', "paramiko"), ('integration = "AWS_S3"\nendpoint_url = "http://h"', "boto3"),
+    ):  # fmt: skip
+        (tmp_path / "rehearse.toml").write_text(f"[connections.c]\n{text}\n")
+        found = list(bound.clients(Patient(tmp_path, load_bindings(tmp_path))))
+        assert [f.why for f in found] == ([f"the Python module {missing} is not installed"] if missing else [])

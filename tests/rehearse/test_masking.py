@@ -64,6 +64,36 @@ def test_which_values_are_secret() -> None:
     assert "B0" not in Masker(found).text(f"POST {hook[0]} 'POST /{hook[1]} HTTP/1.1'")
 
 
+def test_parts_of_a_secret_are_masked_apart_from_it() -> None:
+    """A program prints a key line by line, or reads it out of the JSON that holds it."""
+    lines = [
+        "-----BEGIN PRIVATE KEY-----",
+        "MIIEvQIBADANBgkqhkiG9w0BAQEF",
+        "AASCBKcwggSjAgEAAoIBAQC7VJTU",
+        "-----END PRIVATE KEY-----",
+    ]
+    pem = "\n".join(lines) + "\n"
+    account = {
+        "type": "service_account",
+        "client_email": "x@y.example",
+        "private_key": pem,
+        "nested": {"token": "to-ken-to-ken"},
+    }
+    for variables in (
+        {"MY_KEY": pem},
+        {"MY_KEY": pem.replace("\n", "\\n")},
+        {"CREDENTIALS": json.dumps(account)},
+        {"CREDENTIALS": json.dumps(account, indent=2)},
+    ):
+        masker = Masker(secret_values(variables))
+        shown = masker.text("> " + "\n> ".join(lines))
+        assert "MIIE" not in shown and "AASC" not in shown and "BEGIN PRIVATE KEY" in shown
+    assert (
+        masker.text("token to-ken-to-ken of service_account x@y.example")
+        == "token ******** of service_account x@y.example"
+    )
+
+
 def test_values_keep_their_shape() -> None:
     masker = Masker(["20240101", "hunter2hunter2"])
     value = {"a": [20240101, 7, None, True, 1.5], "hunter2hunter2": "x hunter2hunter2"}
