@@ -6,6 +6,7 @@ import re
 import time
 from collections import deque
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -36,7 +37,8 @@ class Guard:
         await (refusal or self._app)(scope, receive, send)
 
     def _refuse(self, scope: Scope, headers: dict[str, str]) -> JSONResponse | None:
-        if _PORT.sub("", headers.get("host", "")).lower() not in self._service.hosts:
+        host = _PORT.sub("", headers.get("host", "")).lower()
+        if host not in self._service.hosts and not (self._service.exposed and _is_address(host)):
             return _answer(403, "Forbidden: this server does not go by that name")
         if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             origin = headers.get("origin")
@@ -77,6 +79,15 @@ class _Limiter:
             seen.append(now)
             return 0
         return max(1, int(seen[0] + 60 - now + 0.999))
+
+
+def _is_address(host: str) -> bool:
+    """A name could be anybody's and lead here; an address leads where it says."""
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

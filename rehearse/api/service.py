@@ -37,6 +37,8 @@ class Service:
     bindings: Callable[[], Bindings]
     switches: Switches = field(default_factory=Switches)
     hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "[::1]", "testserver"})
+    exposed: bool = False
+    """Whether other machines may come, by this one's addresses."""
     wake: Callable[[], None] = lambda: None
     allow_edits: bool = True
     """Whether pipelines may be created and changed over the API: that is code execution by design."""

@@ -20,6 +20,7 @@ from rehearse.cli.run import run
 from rehearse.cli.runs import runs
 from rehearse.cli.schema import schema
 from rehearse.cli.secret import secret
+from rehearse.cli.serve import serve
 from rehearse.cli.show import show
 from rehearse.cli.validate import validate
 from rehearse.errors import RehearseError
@@ -59,6 +60,7 @@ app.command()(cancel)
 app.command()(approve)
 app.command()(retry)
 app.command()(resume)
+app.command()(serve)
 app.command()(doctor)
 app.add_typer(secret, name="secret")
 app.command()(explain)

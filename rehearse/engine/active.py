@@ -93,6 +93,11 @@ class ActiveRun:
             secrets=values_read(self.plan.secrets),
         )  # fmt: skip
 
+    @property
+    def first(self) -> ActiveRun:
+        """The run that no other one has started, above this one."""
+        return self.parent[0].first if self.parent else self
+
     def count_outputs(self, outputs: dict[str, Any]) -> bool:
         """Count outputs that are to be kept; False when a run may not have that much."""
         size = len(json.dumps(outputs, default=str)) if outputs else 0

@@ -140,6 +140,7 @@ class Engine:
         active.connections |= {row["id"]: row["connection"] for row in rows}
         active.deadlines |= {row["id"]: datetime.fromisoformat(row["wait_until"]) for row in rows if row["wait_until"]}
         self.active[active.id] = active
+        self._warm_up(active)
         return active
 
     def drive(self, until: Callable[[], bool] | None = None) -> None:
@@ -166,6 +167,11 @@ class Engine:
     def leave(self) -> None:
         """Let go of all runs as they are: their tasks go on, and the next engine does."""
         self.active.clear()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has asked us to stop."""
+        return self._signals > 0
 
     def cancel(self, active: ActiveRun) -> None:
         if not active.machine.cancelled:
@@ -435,9 +441,11 @@ class Engine:
 
     def _interrupt(self) -> None:
         self._signals += 1
-        mine = [active for active in self.active.values() if active.id in self.own or active.parent]
+        mine = [active for active in self.active.values() if active.first.id in self.own]
         for active in [active for active in self.active.values() if active not in mine]:
             self._drop(active, f"run {active.id[:8]} of {active.plan.alias} is left to the next engine")
+        if not mine:
+            return
         if self._signals == 1:
             self.progress.cancelling(sum(run.status == "RUNNING" for active in mine for run in active.machine.runs))
             for active in mine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,17 +53,30 @@ def recover(engine: Engine, only: str | None = None) -> list[ActiveRun]:
         record = engine.store.run(only)
         _refuse_resume(record)
         records = [found for found in records if found["id"] == record["id"]]
+    now = datetime.now(UTC)
+    return take(engine, [record for record in records if is_abandoned(record, now) or _is_forsaken(engine, record)])
+
+
+def take(engine: Engine, records: Iterable[Mapping[str, Any]]) -> list[ActiveRun]:
+    """Take over runs that nobody drives, unless somebody is faster, and go on with them."""
     found = []
     for record in records:
-        if record["id"] not in engine.active and is_abandoned(record, datetime.now(UTC)):
+        if record["id"] not in engine.active:
             fence = engine.store.take_over(record["id"], record["fence"], engine.owner)
             crash.point("recovery.taken")
             if fence is not None and (active := _adopt(engine, record, fence)) is not None:
-                found.append(active)
+                found.append((active, record["engine_pid"] is None))
     crash.point("recovery.looked")
-    for active in found:  # now that all are there: a task that waits for another run finds it
-        _go_on(engine, active)
-    return found
+    for active, is_new in found:  # now that all are there: a task that waits for another run finds it
+        _go_on(engine, active, is_new)
+    return [active for active, _ in found]
+
+
+def _is_forsaken(engine: Engine, record: Mapping[str, Any]) -> bool:
+    """Whether an earlier engine of this very process let go of it."""
+    owner = engine.owner
+    mine = (record["engine_pid"], record["engine_started"], record["engine_host"])
+    return mine == (owner.pid, owner.started, owner.host) and record["engine_since"] != owner.since
 
 
 def _refuse_resume(record: Mapping[str, Any]) -> None:
@@ -86,12 +99,15 @@ def _adopt(engine: Engine, record: Mapping[str, Any], fence: int) -> ActiveRun |
         return None
 
 
-def _go_on(engine: Engine, active: ActiveRun) -> None:
+def _go_on(engine: Engine, active: ActiveRun, is_new: bool) -> None:
+    if is_new:
+        engine.progress.started(active)
     began = [run for run in active.machine.in_flight() if run.status in ("RUNNING", "CANCELLING")]
     engine.decide(active, active.machine.resume())
     executors = {row["task_run_id"]: row["executor"] for row in engine.store.attempts(active.id)}  # of the last attempt
     fates = Counter(_resolve(engine, active, run, executors.get(run.id)) for run in began)
-    engine.progress.resumed(active, fates)
+    if not is_new:
+        engine.progress.resumed(active, fates)
 
 
 def _resolve(engine: Engine, active: ActiveRun, run: TaskRun, executor: str | None) -> str:

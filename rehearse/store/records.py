@@ -22,7 +22,7 @@ from rehearse.store.database import Database, Row, connect
 from rehearse.store.schema import JSON, KEYS, TABLES
 
 VARIABLE = "REHEARSE_STORE"
-_OPEN = f"status NOT IN ({', '.join(repr(status) for status in TERMINAL)})"
+_OPEN = f"ended_at IS NULL AND status NOT IN ({', '.join(repr(status) for status in TERMINAL)})"
 _LISTED = 3
 
 
@@ -83,6 +83,12 @@ class Store:
     def __init__(self, database: Database):
         self._database = database
         self.place = database.place
+        self.is_sqlite = database.is_sqlite
+
+    @property
+    def database(self) -> Database:
+        """For what else is kept here: see the modules beside this one."""
+        return self._database
 
     # Written by the engine
 
@@ -194,6 +200,11 @@ class Store:
         return [
             _decoded(row) for row in self._database.rows(f"SELECT * FROM runs WHERE {_OPEN} ORDER BY created_at, id")
         ]
+
+    def unowned(self) -> list[Row]:
+        """Runs that were accepted, and wait for an engine."""
+        sql = f"SELECT * FROM runs WHERE {_OPEN} AND engine_pid IS NULL ORDER BY created_at, id"
+        return [_decoded(row) for row in self._database.rows(sql)]
 
     def find_run(self, run_id: str) -> Row | None:
         """The run with exactly this id."""

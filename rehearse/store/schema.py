@@ -160,6 +160,7 @@ def _create(database: Database) -> None:
         database.execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(lines)})")
     for index, place in _INDEXES.items():
         database.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {place}")
+    database.execute("CREATE INDEX IF NOT EXISTS runs_open ON runs (created_at) WHERE ended_at IS NULL")
     # Whatever asks for a run with the same key again gets the run that is there: it starts once.
     database.execute("CREATE UNIQUE INDEX IF NOT EXISTS runs_by_accept_key ON runs (accept_key)")
 

@@ -1,0 +1,166 @@
+"""`rehearse serve` as a process: ports, the lease, signals, and death."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rehearse.bindings.config import load_bindings
+from rehearse.engine.acceptance import accept
+from rehearse.engine.plans import plan_of_file
+from rehearse.store.records import open_store
+
+PIPELINE = """version: v1
+name: Slow
+inputs:
+  seconds: {type: number, default: 0}
+pipeline:
+  note:
+    name: Note
+    integration: PYTHON
+    integration_job: PYTHON_EXECUTE_SCRIPT
+    parameters:
+      command: python -c "import sys, time; time.sleep(float(sys.argv[1])); open('ran', 'a').write('x')" ${{ inputs.seconds }}
+"""
+
+
+class Served:
+    def __init__(self, root: Path, *arguments: str, **env: str):
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "rehearse", "serve", *arguments], cwd=root, text=True, stderr=subprocess.PIPE,
+            env=os.environ | env,
+        )  # fmt: skip
+        self.said: list[str] = []
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.said.append(line)
+            if found := re.search(r"at (http://\S+?:\d+)/\?token=(\S+)", line):
+                self.url, self.token = found.groups()
+                return
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=20)
+        self.said.append(rest)
+        return self.process.returncode
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "orchestra").mkdir()
+    (tmp_path / "orchestra" / "slow.yml").write_text(PIPELINE)
+    (tmp_path / "rehearse.toml").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def serve(root: Path) -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def serve(*arguments: str, **env: str) -> Served:
+        started.append(Served(root, *(arguments or ("--port", "0")), **env))
+        return started[-1]
+
+    yield serve
+    for served in started:
+        served.stop(signal.SIGKILL)
+
+
+def start_run(root: Path, seconds: float = 0) -> str:
+    store = open_store(root)
+    try:
+        path = root / "orchestra" / "slow.yml"
+        return accept(store, root, plan_of_file(path, load_bindings(root), {"seconds": seconds}, None)).run_id
+    finally:
+        store.close()
+
+
+def wait_for(root: Path, run_id: str, *statuses: str) -> dict[str, Any]:
+    store = open_store(root)
+    deadline = time.monotonic() + 20
+    try:
+        while (row := store.run(run_id))["status"] not in statuses:
+            assert time.monotonic() < deadline, row["status"]
+            time.sleep(0.05)
+        return row
+    finally:
+        store.close()
+
+
+def test_a_run_that_was_accepted_is_run(root: Path, serve: Callable[..., Served]) -> None:
+    served = serve()
+    assert httpx.get(f"{served.url}/api/engine/public/health").json() == {"status": "ok"}
+    wait_for(root, start_run(root), "SUCCEEDED")
+    assert (root / "ran").read_text() == "x"
+    assert (root / ".rehearse" / "token").stat().st_mode & 0o777 == 0o600
+    assert served.stop() == 0
+
+
+def test_fault_02_a_server_that_is_killed_loses_nothing(root: Path, serve: Callable[..., Served]) -> None:
+    """One run goes on, one was accepted; the next server ends both, once."""
+    served = serve()
+    first = start_run(root, 1.5)
+    wait_for(root, first, "RUNNING")
+    served.stop(signal.SIGKILL)
+    second = start_run(root)
+    serve()
+    for run_id in (first, second):
+        wait_for(root, run_id, "SUCCEEDED")
+    assert (root / "ran").read_text() == "xx"
+
+
+def test_ctrl_c_leaves_the_runs_to_the_next_server(root: Path, serve: Callable[..., Served]) -> None:
+    served = serve()
+    run_id = start_run(root, 1.5)
+    wait_for(root, run_id, "RUNNING")
+    assert served.stop() == 0
+    assert f"run {run_id[:8]} of slow is left to the next engine" in served.said[-1]
+    serve()
+    wait_for(root, run_id, "SUCCEEDED")
+    assert (root / "ran").read_text() == "x"
+
+
+def test_fault_22_a_second_server_refuses_and_names_the_first(root: Path, serve: Callable[..., Served]) -> None:
+    first = serve()
+    second = serve()
+    assert second.process.wait() == 2
+    assert f"process {first.process.pid} on" in second.said[0] and first.url in second.said[1]
+
+
+def test_fault_30_a_port_that_is_taken(root: Path, serve: Callable[..., Served]) -> None:
+    """Asked for: an error that names who has it. The default one: the next that is free."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        refused = serve("--port", str(other.getsockname()[1]))
+        assert refused.process.wait() == 2
+        assert f"by process {os.getpid()} (" in refused.said[0]
+    try:
+        taken = socket.create_server(("127.0.0.1", 8642))
+    except OSError:
+        taken = None  # somebody else has it already: as good
+    served = serve("--no-triggers")
+    assert served.url and served.url != "http://127.0.0.1:8642"
+    served.stop()
+    assert "port 8642 is taken" in "".join(served.said)
+    if taken:
+        taken.close()
+
+
+def test_other_machines_are_kept_out(root: Path, serve: Callable[..., Served]) -> None:
+    refused = serve("--host", "0.0.0.0")
+    assert refused.process.wait() == 2 and "--expose" in "".join(refused.said)
+    served = serve()
+    health = f"{served.url}/api/engine/public/health"
+    assert httpx.get(health, headers={"Host": "attacker.example"}).status_code == 403
+    assert httpx.post(health, headers={"Origin": "http://attacker.example"}).status_code == 403
