@@ -39,12 +39,14 @@ def run(
     Logs go to .rehearse/latest/<task>/<attempt>/log. Ctrl-C stops the tasks, a second Ctrl-C kills them. A run whose
     rehearse died is picked up where it was and goes on beside this one.
     """
+    from rehearse.cli.first_use import introduce
     from rehearse.cli.problems import show_problem
 
     selection = Selection(tasks or (), continue_downstream, from_failed)
     prepared = prepare(file, inputs, environment, selection, set_env=set_env)
     for warning in prepared.warnings:
         show_problem(warning)
+    introduce(prepared.bindings.root, prepared.plan)
     record: dict[str, Any] = {"isolate": isolate, "selection": prepared.selection()}
     if from_failed is not None:
         assert prepared.previous is not None

@@ -87,3 +87,10 @@ def test_a_run_too_many_is_skipped_and_says_so(root: Path) -> None:
 
 def test_ids_have_the_form_of_version_4() -> None:
     assert UUID(id_of("a", 1)).version == 4 and id_of("a", 1) == id_of("a", 1) != id_of("a", 2)
+
+
+def test_the_first_run_in_a_clone_says_what_it_executes(root: Path) -> None:
+    first = rehearse(root, "run", "orchestra/demo.yml")
+    assert f"The first run in {root.name}. Tasks run as you" in first.stderr
+    assert """python -c "import sys; open('ran'""" in first.stderr
+    assert "The first run" not in rehearse(root, "run", "orchestra/demo.yml").stderr
