@@ -44,6 +44,14 @@ class InputError(RehearseError):
     exit_code = 2
 
 
+class MissingInput(InputError):
+    """Inputs that are required and have no default: `names`."""
+
+    def __init__(self, names: list[str], message: str, hint: str):
+        super().__init__(message, hint)
+        self.names = names
+
+
 class InvalidPipeline(RehearseError):
     exit_code = 2
 

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter, FastAPI
 
-from rehearse.api import guard, runs
+from rehearse.api import (
+    assets,
+    environments,
+    guard,
+    health,
+    integrations,
+    logs,
+    operations,
+    pipelines,
+    platform,
+    runs,
+    state,
+    task_runs,
+    webhook,
+)  # fmt: skip
 from rehearse.api.errors import add_handlers
+from rehearse.api.responses import ALWAYS
 from rehearse.api.service import Service
 
 ENGINE, OLD_ENGINE, PLATFORM = "/api/engine/public", "/engine/public", "/public/v1"
@@ -23,8 +38,12 @@ def create_app(service: Service) -> FastAPI:
     app.state.service = service
     add_handlers(app)
     guard.add_guard(app, service)
-    engine = APIRouter()
-    engine.include_router(runs.router)
+    engine = APIRouter(responses=ALWAYS)
+    engine.include_router(pipelines.open_router)
+    for module in (health, pipelines, runs, task_runs, logs, operations, assets, environments, integrations, state):
+        engine.include_router(module.router)
     app.include_router(engine, prefix=ENGINE)
     app.include_router(engine, prefix=OLD_ENGINE, include_in_schema=False)
+    app.include_router(platform.router, prefix=PLATFORM, responses=ALWAYS)
+    app.include_router(webhook.router, responses=ALWAYS)
     return app

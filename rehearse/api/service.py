@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rehearse.api.keys import Keys
 from rehearse.bindings.config import Bindings
+from rehearse.engine.catalog import Catalog, Files, with_stored
 from rehearse.store.ids import id_of
 from rehearse.store.records import Store, open_store
 
@@ -42,9 +44,21 @@ class Service:
     wake: Callable[[], None] = lambda: None
     allow_edits: bool = True
     """Whether pipelines may be created and changed over the API: that is code execution by design."""
+    files: Files = field(init=False)
     _local: Any = field(default_factory=threading.local, repr=False)
 
-    @property
+    def __post_init__(self) -> None:
+        self.files = Files(self.root)
+
+    def catalog(self) -> Catalog:
+        """The pipelines of now. Raises StoreError."""
+        return Catalog(self.files, self.store)
+
+    def all_bindings(self) -> Bindings:
+        """With the environments of the store. Raises BindingError, StoreError."""
+        return with_stored(self.bindings(), self.store)
+
+    @cached_property
     def account_id(self) -> str:
         """Of the workspace: one project is one workspace."""
         return id_of("account", self.root.resolve())

@@ -118,6 +118,7 @@ class ActiveRun:
             "simulated": run.id in self.simulated, "carried": run.carried, "message": run.message,
             "parameters": run.run_parameters or {}, "outputs": run.outputs, "created_at": timestamp(self.plan.created_at),
             "started_at": timestamp(run.started_at), "ended_at": timestamp(run.ended_at),
+            "depends_on": list(task.depends_on),
         }  # fmt: skip
 
     def attempt_row(self, run: TaskRun, executor: str, status: str, message: str | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The folder of one attempt, which says what became of it whoever asks. Only the standard library: the supervisor uses it.
 
 claim.json   {"pid", "started"} of the supervisor; made once, so that an attempt starts at most once
-task.json    {"pid", "started"} of the process that runs now
+task.json    {"pid", "started"} of the process that runs now, and "webhook": {"port", "token"} for what comes through `serve`
 stop         somebody wants the attempt to end
 log          what the task printed, masked
 events.jsonl what it posted to its webhook, masked
@@ -59,6 +59,6 @@ def read(folder: str, name: str) -> dict[str, Any] | None:
 
 def _write_temporary(folder: str, name: str, content: dict[str, Any]) -> str:
     temporary = os.path.join(folder, f".{name}.{os.getpid()}")
-    with open(temporary, "w") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(content, file)
     return temporary

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rehearse.engine import crash
-from rehearse.engine.plans import find_pipeline, plan_of_file
+from rehearse.engine.catalog import Catalog, Files, with_stored
+from rehearse.engine.plans import find_pipeline, plan_of_pipeline
 from rehearse.engine.waits import Wait, of_child
 from rehearse.jobs.base import ChildRun, JobError
 from rehearse.language.statuses import TERMINAL
+from rehearse.language.validation import load_pipeline
 from rehearse.planning.preview import reads_secrets
 from rehearse.store.ids import id_of
 
@@ -40,8 +42,12 @@ def start_child(engine: Engine, wait: Wait, child: ChildRun) -> None:
     if reads_secrets(run.task.parameters):
         hint = "let that pipeline read secrets.NAME itself"
         raise JobError("a secret cannot be passed on to another pipeline, whose inputs are recorded", hint)
-    path = find_pipeline(engine.root, child.pipeline)
-    plan = plan_of_file(path, engine.workshop.bindings, child.inputs, active.plan.environment)
+    catalog = Catalog(Files(engine.root), engine.store)
+    entry = catalog.find(child.pipeline)
+    bindings = with_stored(engine.workshop.bindings, engine.store)
+    # A path is as good as an alias here; and who finds nothing says what there is.
+    loaded = catalog.loaded(entry) if entry else load_pipeline(find_pipeline(engine.root, child.pipeline))
+    plan = plan_of_pipeline(loaded, bindings, child.inputs, active.plan.environment)
     started = engine.create(
         plan,
         id=run_id,

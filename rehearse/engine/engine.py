@@ -408,6 +408,9 @@ class Engine:
         active = self.active[request["run_id"]]
         if request["kind"] == "cancel":
             self.cancel(active)
+            if (request["argument"] or {}).get("force"):
+                for spec in [spec for spec in self._specs.values() if spec.run_id == active.id]:
+                    self.pool.stop(spec, kill=True)
             return "cancelling"
         waits = [wait for wait in self._waits.values() if wait.active is active and isinstance(wait.prepared, Approval)]
         wait = next((w for w in waits if request["task_run_id"] in (None, w.run.id)), None)

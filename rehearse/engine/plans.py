@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from rehearse.bindings.config import Bindings
 from rehearse.bindings.environments import with_overrides
 from rehearse.bindings.secrets import SecretVariables
-from rehearse.errors import BindingError, UsageError
+from rehearse.errors import BindingError, InputError, UsageError
 from rehearse.jobs.registry import how
 from rehearse.language.validation import LoadedPipeline, load_pipeline
 from rehearse.language.words import did_you_mean
@@ -63,10 +63,34 @@ def branch_of(root: Path) -> str | None:
 
 def plan_of_file(path: Path, bindings: Bindings, inputs: Mapping[str, Any], environment: str | None) -> Plan:
     """A new run of a file that somebody else than the user at the keyboard starts. Raises RehearseError."""
+    return plan_of_pipeline(load_pipeline(path), bindings, inputs, environment)
+
+
+def plan_of_pipeline(
+    loaded: LoadedPipeline,
+    bindings: Bindings,
+    inputs: Mapping[str, Any],
+    environment: str | None,
+    overrides: Mapping[str, Any] = {},
+) -> Plan:
+    """The same of a pipeline from anywhere. `overrides`: other values of variables. Raises RehearseError."""
     name, variables = environment_of(bindings, environment)
+    variables = with_overrides(variables, overrides)
     now = datetime.now(UTC)
-    plan = make_plan(load_pipeline(path), inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
+    plan = make_plan(loaded, inputs, name, variables, now, undeclared="accept", how=how_here(bindings))
     return replace(plan, branch=branch_of(bindings.root), secrets=SecretVariables(bindings.root))
+
+
+def refuse_secret_inputs(plan: Plan, given: Iterable[str]) -> None:
+    """Inputs are recorded, and whoever takes the run over reads them there. Raises InputError for one that is not stored."""
+    stored = storable_inputs(plan)
+    folded = {name.lower() for name in given}
+    for name in plan.inputs:
+        if name.lower() in folded and name not in stored:
+            raise InputError(
+                f"the input '{name}' looks like a secret, and inputs of runs are recorded",
+                f"let the pipeline read secrets.{name.upper()}, or a variable of its connection",
+            )
 
 
 def plan_of_record(record: Mapping[str, Any], bindings: Bindings) -> Plan:

@@ -15,6 +15,7 @@ from typing import Any
 from rehearse.engine import crash
 from rehearse.engine.active import ActiveRun
 from rehearse.engine.attempts import ENDED, LOST, NEVER, RUNNING, Ended, clean_up, look
+from rehearse.engine.catalog import with_stored
 from rehearse.engine.engine import Engine
 from rehearse.engine.plans import plan_of_record
 from rehearse.engine.pools import LOCAL
@@ -92,7 +93,9 @@ def _refuse_resume(record: Mapping[str, Any]) -> None:
 
 def _adopt(engine: Engine, record: Mapping[str, Any], fence: int) -> ActiveRun | None:
     try:
-        plan, carried = _selected(engine, record, plan_of_record(record, engine.workshop.bindings))
+        plan, carried = _selected(
+            engine, record, plan_of_record(record, with_stored(engine.workshop.bindings, engine.store))
+        )
         return engine.adopt(record, plan, fence, carried)
     except RehearseError as e:  # a variable or a secret that is gone
         _close(engine, record, fence, f"its engine died, and it cannot go on: {e}")

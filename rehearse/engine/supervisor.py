@@ -198,7 +198,8 @@ class Supervisor:
             os.close(output_end)
             os.close(report_end)
         try:
-            replace(self.folder, TASK, {"pid": child.pid, "started": start_time(child.pid)})
+            webhook = {"port": self.server.getsockname()[1], "token": self.spec["token"]}
+            replace(self.folder, TASK, {"pid": child.pid, "started": start_time(child.pid), "webhook": webhook})
         except OSError:
             pass  # a full disk: the task runs on, it only cannot be found again should we be killed
         self.crash("started")

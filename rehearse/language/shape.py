@@ -166,7 +166,7 @@ class _Reader:
         return meant
 
     def node(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Model | None:
-        return self.model(_node_model(value), value, mark, loc)
+        return self.model(node_model(value), value, mark, loc)
 
     def text(self, kind: Kind, value: Any, mark: Mark | None, loc: Loc) -> Any:
         if not isinstance(value, str) and not kind.options:
@@ -245,14 +245,14 @@ def _inside(mark: Mark | None, name: str | int) -> Mark | None:
     return mark.items.get(name) if mark is not None and mark.items else None
 
 
-def _node_model(value: Any) -> type[Model]:
+def node_model(value: Any) -> type[Model]:
     """A node that has tasks is a group (section 2.1)."""
     return TaskGroupModel if isinstance(value, dict) and "tasks" in value else TaskModel
 
 
 def _keys_used(kind: Kind, value: Any) -> Iterator[tuple[str, Any]]:
     if kind.name in ("model", "node") and isinstance(value, dict):
-        model = kind.of or _node_model(value)
+        model = kind.of or node_model(value)
         keys = keys_of(model)
         for name, inner in value.items():
             yield f"{model.NAME}.{name}", inner

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar
 
-from rehearse.errors import ExpressionError, InputError
+from rehearse.errors import ExpressionError, InputError, MissingInput
 from rehearse.language.evaluation import OutOfReach, Scope, to_text
 from rehearse.language.model import Input, is_of_type
 from rehearse.language.templates import resolve
@@ -260,6 +260,6 @@ def _no_number(constant: str) -> NoReturn:
 def _refuse_missing(names: list[str]) -> NoReturn:
     flags = " ".join(f"--input {name}=VALUE" for name in names)
     if len(names) == 1:
-        raise InputError(f"the input '{names[0]}' is required and has no default", f"pass it: {flags}")
+        raise MissingInput(names, f"the input '{names[0]}' is required and has no default", f"pass it: {flags}")
     listed = ", ".join(f"'{name}'" for name in names)
-    raise InputError(f"the inputs {listed} are required and have no default", f"pass them: {flags}")
+    raise MissingInput(names, f"the inputs {listed} are required and have no default", f"pass them: {flags}")

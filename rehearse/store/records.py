@@ -178,7 +178,12 @@ class Store:
         """Those of these runs that nobody has handled, oldest first."""
         rows = self._database.rows("SELECT * FROM requests WHERE handled_at IS NULL ORDER BY created_at")
         wanted = set(run_ids)
-        return [_decoded(row) for row in rows if row["run_id"] in wanted]
+        return [decoded(row) for row in rows if row["run_id"] in wanted]
+
+    def has_request(self, run_id: str, kind: str) -> bool:
+        """Whether that was asked of a run before."""
+        sql = "SELECT 1 AS x FROM requests WHERE run_id = ? AND kind = ? LIMIT 1"
+        return bool(self._database.rows(sql, (run_id, kind)))
 
     def handled(self, request_id: str, answer: str) -> None:
         with self._database.transaction():
@@ -198,23 +203,30 @@ class Store:
 
     def unfinished(self) -> list[Row]:
         return [
-            _decoded(row) for row in self._database.rows(f"SELECT * FROM runs WHERE {_OPEN} ORDER BY created_at, id")
+            decoded(row) for row in self._database.rows(f"SELECT * FROM runs WHERE {_OPEN} ORDER BY created_at, id")
         ]
 
     def unowned(self) -> list[Row]:
         """Runs that were accepted, and wait for an engine."""
         sql = f"SELECT * FROM runs WHERE {_OPEN} AND engine_pid IS NULL ORDER BY created_at, id"
-        return [_decoded(row) for row in self._database.rows(sql)]
+        return [decoded(row) for row in self._database.rows(sql)]
 
     def find_run(self, run_id: str) -> Row | None:
         """The run with exactly this id."""
         rows = self._database.rows("SELECT * FROM runs WHERE id = ?", (run_id,))
-        return _decoded(rows[0]) if rows else None
+        return decoded(rows[0]) if rows else None
 
     def run_with_key(self, key: str) -> Row | None:
         """The run that was accepted with that key."""
         rows = self._database.rows("SELECT * FROM runs WHERE accept_key = ?", (key,))
-        return _decoded(rows[0]) if rows else None
+        return decoded(rows[0]) if rows else None
+
+    def last_failed(self, pipeline: str, ci_run_id: str | None = None) -> Row | None:
+        """The newest run of a pipeline, of that CI run if one is named; None unless it failed or was cancelled."""
+        ci, values = (" AND ci_run_id = ?", (pipeline, ci_run_id)) if ci_run_id else ("", (pipeline,))
+        sql = f"SELECT * FROM runs WHERE pipeline = ?{ci} ORDER BY created_at DESC, id LIMIT 1"
+        rows = self._database.rows(sql, values)
+        return decoded(rows[0]) if rows and rows[0]["status"] in ("FAILED", "CANCELLED") else None
 
     def run(self, wanted: str, pipeline: str | None = None) -> Row:
         """`latest`, an id, or the beginning of one; of a pipeline if that is given. Raises UsageError."""
@@ -228,7 +240,7 @@ class Store:
             sql = f"SELECT * FROM runs {where} {more} substr(id, 1, ?) = ? {order} LIMIT ?"
             rows = self._database.rows(sql, (*values, len(start), start, _LISTED + 1))
         if len(rows) == 1:
-            return _decoded(rows[0])
+            return decoded(rows[0])
         known = rows or self._database.rows(f"SELECT * FROM runs {where} {order} LIMIT ?", (*values, _LISTED))
         listed = "; ".join(f"{row['id']} {row['status']} {row['created_at'][:16]}Z" for row in known[:_LISTED])
         of = f" of {pipeline}" if pipeline else ""
@@ -245,14 +257,18 @@ class Store:
         given = {test: value for test, value in tests.items() if value is not None}
         where = f"WHERE {' AND '.join(given)}" if given else ""
         sql = f"SELECT * FROM runs {where} ORDER BY created_at DESC, id LIMIT ?"
-        return [_decoded(row) for row in self._database.rows(sql, (*given.values(), limit))]
+        return [decoded(row) for row in self._database.rows(sql, (*given.values(), limit))]
 
     def task_runs(self, run_id: str) -> list[Row]:
         """In the order of the plan; those of a matrix in the order in which they were recorded."""
         rows = self._database.rows(
             "SELECT * FROM task_runs WHERE run_id = ? ORDER BY position, created_at, id", (run_id,)
         )
-        return [_decoded(row) for row in rows]
+        return [decoded(row) for row in rows]
+
+    def find_task_run(self, task_run_id: str) -> Row | None:
+        rows = self._database.rows("SELECT * FROM task_runs WHERE id = ?", (task_run_id,))
+        return decoded(rows[0]) if rows else None
 
     def counts(self, run_ids: Sequence[str]) -> dict[str, dict[str, int]]:
         """run -> status -> how many of its task runs have it."""
@@ -265,6 +281,11 @@ class Store:
 
     def attempts(self, run_id: str) -> list[Row]:
         return self._database.rows("SELECT * FROM attempts WHERE run_id = ? ORDER BY started_at, number", (run_id,))
+
+    def attempt_folder(self, task_run_id: str, number: int) -> str | None:
+        sql = "SELECT folder FROM attempts WHERE task_run_id = ? AND number = ?"
+        rows = self._database.rows(sql, (task_run_id, number))
+        return rows[0]["folder"] if rows else None
 
     def operations(self, run_id: str) -> list[Row]:
         return lineage.operations(self._database, run_id)
@@ -317,7 +338,8 @@ def _value(name: str, value: Any) -> Any:
     return int(value) if isinstance(value, bool) else value.replace("\0", "\\0") if isinstance(value, str) else value
 
 
-def _decoded(row: Row) -> Row:
+def decoded(row: Row) -> Row:
+    """A row as it was put: JSON and truth values are what they were."""
     for name in JSON & row.keys():
         row[name] = json.loads(row[name]) if row[name] is not None else None
     if "simulated" in row:

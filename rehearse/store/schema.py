@@ -29,7 +29,7 @@ TABLES: dict[str, dict[str, str]] = {
         "integration": "TEXT NOT NULL", "job": "TEXT NOT NULL", "connection": "TEXT", "status": "TEXT NOT NULL",
         "attempt": "INTEGER NOT NULL", "retry_at": "TEXT", "wait_until": "TEXT", "child_run": "TEXT",
         "simulated": "INTEGER NOT NULL", "carried": "TEXT", "message": "TEXT", "parameters": "TEXT NOT NULL",
-        "outputs": "TEXT NOT NULL", "created_at": "TEXT", "started_at": "TEXT", "ended_at": "TEXT",
+        "outputs": "TEXT NOT NULL", "created_at": "TEXT", "started_at": "TEXT", "ended_at": "TEXT", "depends_on": "TEXT",
     },
     "attempts": {
         "task_run_id": "TEXT NOT NULL REFERENCES task_runs (id)", "number": "INTEGER NOT NULL", "run_id": "TEXT NOT NULL",
@@ -107,8 +107,8 @@ KEYS = {
 }
 """What identifies a row, where that is not the id."""
 JSON = {
-    "inputs", "selection", "parameters", "outputs", "argument", "triggered_by", "details", "variables", "sources", "event",
-    "state", "body", "data",
+    "argument", "body", "data", "depends_on", "details", "event", "inputs", "outputs", "parameters", "selection", "sources",
+    "state", "triggered_by", "variables",
 }  # fmt: skip
 _INDEXES = {
     "runs_by_pipeline": "runs (pipeline, created_at)", "runs_by_status": "runs (status)",
