@@ -33,6 +33,9 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI's word for a body that is not even text
+            problem = {"loc": ["body"], "msg": "The body is not JSON in UTF-8", "type": "json_invalid"}
+            return JSONResponse({"detail": [problem]}, 422)
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(RequestValidationError)

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 
 from rehearse.api.dependencies import Authorized, ServiceHere
-from rehearse.api.responses import refused
+from rehearse.api.models import Error, Strict
 from rehearse.api.service import Service
 from rehearse.engine.attempt_folder import TASK, read
 from rehearse.language.statuses import TERMINAL
@@ -27,8 +27,25 @@ router = APIRouter(dependencies=[Authorized])
 _FORWARD_SECONDS = 30
 
 
-@router.post("/", responses=refused(404, 409, 413))
-@router.post("/webhook", responses=refused(404, 409, 413))
+class Refusal(Strict):
+    """The webhook's own errors; `detail` is for clients that look there."""
+
+    success: bool
+    error: str
+    code: str
+    detail: str
+
+
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    status: {"model": Refusal | Error, "description": said}
+    for status, said in {
+        404: "No such task run", 409: "The task run has ended, or does not run yet", 413: "Too large", 422: "Not an event",
+    }.items()
+}  # fmt: skip
+
+
+@router.post("/", responses=_REFUSED)
+@router.post("/webhook", responses=_REFUSED)
 def receive(service: ServiceHere, event: Annotated[Any, Body()] = None) -> JSONResponse:
     """UPDATE_STATUS, SET_OUTPUT and LOG of a task run; SENSOR_EVENT for sensors, which is kept for 7 days."""
     if not isinstance(event, dict):
@@ -72,6 +89,7 @@ def _forward(service: Service, event: dict[str, Any]) -> JSONResponse:
         connection.request("POST", "/", body, headers)
         answer = connection.getresponse()
         status, content = answer.status, json.loads(answer.read())
+        content.setdefault("detail", content.get("error", "")) if status >= 400 else None
     except (OSError, ValueError, http.client.HTTPException):
         return _failed(409, "the task run has just ended", "TASK_ENDED")
     finally:
