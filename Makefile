@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 GROUPS := rehearse clients sandbox python dbt test lint tools
 FOLDERS := rehearse sandbox python dbt/duckdb
+CLIENTS := $(wildcard tests/clients/*.txt)  # of the platform, for tests: their needs contradict ours and each other's
 DEMO_REQUIREMENTS := $(FOLDERS:%=%/requirements.txt)
 
 export DO_NOT_TRACK := 1
@@ -85,7 +86,11 @@ $(VENV)/.demo: $(BIN)/uv $(DEMO_REQUIREMENTS)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-$(VENV)/.all: $(VENV)/.demo requirements.lock
+$(VENV)/.all: $(VENV)/.demo requirements.lock $(CLIENTS)
 	@echo "Installing what tests and lint need" >&2
 	@$(UV_INSTALL) --requirements requirements.lock
+	@for file in $(CLIENTS); do \
+		place=$(VENV)/clients/$$(basename $$file .txt) && \
+		$(BIN)/uv venv --quiet --clear --python $(BIN)/python $$place && \
+		$(BIN)/uv pip install --quiet --python $$place/bin/python --require-hashes --no-deps --requirements $$file || exit; done
 	@touch $@

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from serve_harness import Served
 
 from rehearse.bindings.config import load_bindings
 from rehearse.engine.acceptance import accept
@@ -33,28 +31,6 @@ pipeline:
     parameters:
       command: python -c "import sys, time; time.sleep(float(sys.argv[1])); open('ran', 'a').write('x')" ${{ inputs.seconds }}
 """
-
-
-class Served:
-    def __init__(self, root: Path, *arguments: str, **env: str):
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "rehearse", "serve", *arguments], cwd=root, text=True, stderr=subprocess.PIPE,
-            env=os.environ | env,
-        )  # fmt: skip
-        self.said: list[str] = []
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
-            if found := re.search(r"at (http://\S+?:\d+)/\?token=(\S+)", line):
-                self.url, self.token = found.groups()
-                return
-
-    def stop(self, number: int = signal.SIGINT) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        _, rest = self.process.communicate(timeout=20)
-        self.said.append(rest)
-        return self.process.returncode
 
 
 @pytest.fixture
