@@ -15,6 +15,7 @@ from rehearse.bindings.connections import MODES, Connection, make_connection
 from rehearse.bindings.environments import credentials, make_environment
 from rehearse.bindings.fields import check_key
 from rehearse.bindings.places import Places
+from rehearse.bindings.schedules import Policies, make_policies
 from rehearse.errors import BindingError
 
 __all__ = ["FILE", "MODES", "Bindings", "Connection", "find_root", "load_bindings"]
@@ -32,6 +33,7 @@ class Bindings:
     """Codes of `rehearse validate` that this repository does not want to see."""
     credentials: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Environment -> variable -> connection id, for variables of the type integration_credential."""
+    schedules: Policies = field(default_factory=Policies)
 
     def environment(self, name: str | None) -> tuple[str, dict[str, Any]]:
         """Name and variables of an environment. Raises BindingError for an unknown one."""
@@ -81,11 +83,11 @@ def load_bindings(root: Path) -> Bindings:
     except (OSError, UnicodeDecodeError) as e:
         raise BindingError(f"{path} cannot be read: {e}", "it is a text file in UTF-8 that you can read") from e
     places = Places(path, text)
-    unknown = sorted(set(content) - {"environments", "connections", "validate", "doctor"})
+    unknown = sorted(set(content) - {"environments", "connections", "validate", "doctor", "schedules"})
     if unknown:
         raise BindingError(
             f"{places.at(unknown[0])}: unknown table [{unknown[0]}]",
-            "known: [environments.NAME], [connections.ID], [validate], [doctor]",
+            "known: [environments.NAME], [connections.ID], [schedules], [validate], [doctor]",
         )
     for table in ("environments", "connections"):
         if not isinstance(content.get(table, {}), dict):
@@ -107,7 +109,8 @@ def load_bindings(root: Path) -> Bindings:
                 f"{where}: {both} are both the default of {connection.integration}", "keep one default = true"
             )
     named = {name: credentials(entry) for name, entry in tables.items()}
-    return Bindings(root, environments, connections, _ignored(path, content.get("validate", {})), named)
+    policies = make_policies(places, content.get("schedules", {}))
+    return Bindings(root, environments, connections, _ignored(path, content.get("validate", {})), named, policies)
 
 
 def _ignored(path: Path, table: Any) -> frozenset[str]:

@@ -114,7 +114,7 @@ _INDEXES = {
     "runs_by_pipeline": "runs (pipeline, created_at)", "runs_by_status": "runs (status)",
     "task_runs_by_run": "task_runs (run_id, position)", "attempts_by_run": "attempts (run_id)",
     "operations_by_run": "operations (run_id)", "requests_by_run": "requests (run_id, handled_at)",
-    "runs_by_time": "runs (created_at, id)", "task_runs_by_time": "task_runs (created_at, id)",
+    "runs_by_end": "runs (ended_at)", "runs_by_time": "runs (created_at, id)", "task_runs_by_time": "task_runs (created_at, id)",
     "operations_by_time": "operations (inserted_at, id)", "operations_by_task_run": "operations (task_run_id)",
     "sensor_events_by_type": "sensor_events (type, created_at)", "firings_by_trigger": "firings (trigger_id, due_at)",
     "alerts_by_status": "alerts (status, next_at)", "anomalies_by_run": "anomalies (run_id)",
