@@ -36,6 +36,7 @@ SFTP               host port auth_type user password* private_key* private_key_p
 LINUX_SSH          host port auth_type user password* private_key* private_key_passphrase* host_key known_hosts
 WINDOWS_SSH        host port auth_type user password* private_key* private_key_passphrase* host_key known_hosts
 AWS_S3             endpoint_url region access_key_id* secret_access_key* session_token*
+AZURE_DATA_LAKE_STORAGE  url account_key* sas_token*
 AWS_SES            endpoint_url region access_key_id* secret_access_key* session_token* host port user password* security sender
 SLACK              url token* base_url
 MICROSOFT_TEAMS    url

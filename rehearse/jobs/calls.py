@@ -103,9 +103,13 @@ def parse_json(job: str, name: str, text: Any) -> Any:
         ) from e
 
 
-def need_client(library: str) -> None:
-    """Raises JobError when a client library is not installed."""
-    if find_spec(library) is None:
+def need_client(library: str, module: str | None = None) -> None:
+    """Raises JobError when a client library is not installed. `module`: what is imported, where it has another name."""
+    try:
+        is_there = find_spec(module or library) is not None
+    except ModuleNotFoundError:  # not even the package around it
+        is_there = False
+    if not is_there:
         raise JobError(
             f"the Python package {library} is not installed",
             f"pip install {library}; it is one of the group `clients` of pyproject.toml",
