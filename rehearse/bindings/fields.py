@@ -38,6 +38,10 @@ WINDOWS_SSH        host port auth_type user password* private_key* private_key_p
 AWS_S3             endpoint_url region access_key_id* secret_access_key* session_token*
 AZURE_DATA_LAKE_STORAGE  url account_key* sas_token*
 AWS_SES            endpoint_url region access_key_id* secret_access_key* session_token* host port user password* security sender
+EMAIL              endpoint_url region access_key_id* secret_access_key* session_token* host port user password* security sender
+PAGER_DUTY         token* base_url
+DATADOG            token* base_url
+WEBHOOK            base_url auth_type user password* token* header_name header_value*
 SLACK              url token* base_url
 MICROSOFT_TEAMS    url
 SNOWFLAKE          {_SERVER} account token* private_key* private_key_passphrase* authentication role warehouse protocol

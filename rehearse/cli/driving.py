@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rehearse.engine.active import ActiveRun
     from rehearse.planning.plan import Plan
     from rehearse.planning.selection import Carried
+    from rehearse.store.records import Store
 
 Workers = Annotated[
     int | None,
@@ -108,6 +109,7 @@ def drive(
                 engine.close()
             for active in mine:
                 progress.ended(active)
+                _tell_alerts(bindings, store, active, progress.note)
         if options.as_json:
             shown = [_as_dict(active) for active in mine]
             print_json(shown[0] if plan is not None else {"schema_version": 1, "runs": shown})
@@ -115,6 +117,19 @@ def drive(
         return max(worst, default=0)
     finally:
         store.close()
+
+
+def _tell_alerts(bindings: Bindings, store: Store, active: ActiveRun, tell: Callable[[str], None]) -> None:
+    """What the run sets off: sent, or put into the outbox. Costs nothing where nothing is declared."""
+    if active.status is None or not ("alerts" in active.plan.text or "anomalies" in active.plan.text):
+        return
+    from rehearse.triggers.alerting import Alerting
+
+    alerting = Alerting(bindings.root, store, lambda: bindings, tell)
+    try:
+        alerting.of_run(active.id)
+    finally:
+        alerting.close()
 
 
 def _approvals(wanted: str | None) -> str:

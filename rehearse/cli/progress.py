@@ -95,12 +95,6 @@ class Lines:
             tell(f"simulated, not run: {', '.join(sorted(simulated))}", style="yellow")
         if status in ("FAILED", "CANCELLED"):
             tell(f"go on from there: rehearse retry {active.id[:8]} --from-failed", style="dim")
-        for alert in active.plan.alerts:
-            if status in alert.statuses or "ANY_COMPLETED" in alert.statuses:
-                sinks = ", ".join(
-                    f"{d.integration} {d.destination or d.connection_id or ''}".strip() for d in alert.destinations
-                )
-                tell(f"alert, not sent from this machine: '{alert.name}' to {sinks}", style="yellow")
 
     def _label(self, active: ActiveRun, run: TaskRun) -> str:
         prefix = "" if self._main in (active.id, None) else f"{active.plan.alias}/"

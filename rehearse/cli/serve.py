@@ -121,12 +121,24 @@ def serve(
 def _loop(service: Service, lease: Lease, tell: Callable[[str], None], with_triggers: bool) -> Loop:
     """What comes due by itself. It has its own store: the loop is a thread."""
     from rehearse.store.records import open_store
-    from rehearse.triggers.loop import Loop, Tick, every
+    from rehearse.triggers.alerting import Alerting
+    from rehearse.triggers.events import Events
+    from rehearse.triggers.loop import Loop, Tick, every, when_leading
+    from rehearse.triggers.runner import Schedules
+    from rehearse.triggers.sensors import Sensors
 
     def make() -> dict[str, Tick]:
         store = open_store(service.root)
         ticks: dict[str, Tick] = {"lease": every(HEARTBEAT_SECONDS, lambda: lease.beat(store))}
-        return ticks
+        if with_triggers:
+            root, files, bindings = service.root, service.files, service.bindings
+            alerting = Alerting(root, store, bindings, tell)
+            sensors = Sensors(root, store, files, bindings, tell, alerting.of_sensor)
+            ticks |= {
+                "schedules": Schedules(root, store, files, bindings, tell).tick, "sensors": sensors.tick,
+                "events": Events(root, store, files, bindings, tell).tick, "alerts": alerting.tick,
+            }  # fmt: skip
+        return {name: tick if name == "lease" else when_leading(store, tick) for name, tick in ticks.items()}
 
     return Loop(make, tell)
 

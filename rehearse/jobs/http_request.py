@@ -44,7 +44,7 @@ def prepare(job: str, parameters: Mapping[str, Any], connection: Connection | No
     if body is not None:
         parse_json(job, "body", body)
     custom = _custom_headers(job, parameters.get("custom_headers"))
-    own, hidden = _auth(connection)
+    own, hidden = authentication(connection)
     headers = _merged({"Content-Type": "application/json"} if body is not None else {}, own, custom)
     is_async = job == "HTTP_REQUEST_ASYNC"
     if is_async:
@@ -141,7 +141,7 @@ def _header(where: str, name: str, value: str) -> str:
     return value
 
 
-def _auth(connection: Connection) -> tuple[dict[str, str], list[str]]:
+def authentication(connection: Connection) -> tuple[dict[str, str], list[str]]:
     """The header that the connection adds, and what must not be seen of it."""
     kind = (connection.get("auth_type") or _implied_auth(connection)).upper()
     if kind == "NONE":

@@ -84,6 +84,7 @@ class Store:
         self._database = database
         self.place = database.place
         self.is_sqlite = database.is_sqlite
+        self._is_leader = False
 
     @property
     def database(self) -> Database:
@@ -194,6 +195,14 @@ class Store:
         """What became of a request; None while nobody has handled it."""
         rows = self._database.rows("SELECT answer FROM requests WHERE id = ?", (request_id,))
         return rows[0]["answer"] if rows else None
+
+    def leads(self) -> bool:
+        """Whether this connection is the one that does what only one may do. It is until it closes, or its process dies."""
+        if self.is_sqlite or self._is_leader:
+            return True
+        rows = self._database.rows("SELECT pg_try_advisory_lock(727172) AS found")
+        self._is_leader = bool(rows[0]["found"])
+        return self._is_leader
 
     def changed(self) -> bool:
         """Cheap: whether somebody else may have written since this was asked last."""

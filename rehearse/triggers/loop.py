@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from rehearse.errors import StoreError
+from rehearse.store.records import Store
+
 Tick = Callable[[datetime], "datetime | None"]
 """Does what is due at that moment, and says when it wants to be called again; None when nothing is to come."""
 LONGEST = 1.0
@@ -47,6 +50,10 @@ class Loop:
                 try:
                     due = min(due, tick(now) or due)
                     self._said.pop(name, None)
+                except StoreError as e:  # a connection that broke is no use any more
+                    self._problem("triggers", e)
+                    ticks = {}
+                    break
                 except Exception as e:
                     self._problem(name, e)
             self._wake.wait(max(0.02, (due - datetime.now(UTC)).total_seconds()))
@@ -58,6 +65,11 @@ class Loop:
         if self._said.get(name) != said:
             self._said[name] = said
             self._tell(said)
+
+
+def when_leading(store: Store, tick: Tick) -> Tick:
+    """Of several servers on one store, only one runs triggers at a time; another one takes over when it is gone."""
+    return lambda now: tick(now) if store.leads() else None
 
 
 def every(seconds: float, call: Callable[[], None]) -> Tick:

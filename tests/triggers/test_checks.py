@@ -64,14 +64,8 @@ def test_a_look_that_takes_too_long_is_ended(repository: Repository, monkeypatch
 
 
 def test_stubs_say_what_they_find(repository: Repository) -> None:
-    bind(
-        repository,
-        "AWS_S3",
-        'mode = "stub"',
-        "outputs = { files = ['a.csv'] }",
-        "[connections.there.tasks.c]",
-        'status = "FAILED"',
-    )
+    stub = ['mode = "stub"', "outputs = { files = ['a.csv'] }"]
+    bind(repository, "AWS_S3", *stub, "[connections.there.tasks.c]", 'status = "FAILED"')
     assert ask(repository, "AWS_S3_FILE", "AWS_S3", bucket_name="b") == Look(False, {"files": ["a.csv"]}, None)
     bind(repository, "AWS_S3", *stub)
     assert ask(repository, "AWS_S3_FILE", "AWS_S3", bucket_name="b").outputs == {"files": ["a.csv"]}
