@@ -18,6 +18,7 @@ from rehearse.api import (
     state,
     task_runs,
     webhook,
+    welcome,
 )  # fmt: skip
 from rehearse.api.errors import add_handlers
 from rehearse.api.responses import ALWAYS
@@ -46,4 +47,5 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(engine, prefix=OLD_ENGINE, include_in_schema=False)
     app.include_router(platform.router, prefix=PLATFORM, responses=ALWAYS)
     app.include_router(webhook.router, responses=ALWAYS)
+    app.include_router(welcome.router)
     return app

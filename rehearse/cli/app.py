@@ -18,6 +18,7 @@ from rehearse.cli.resume import resume
 from rehearse.cli.retry import retry
 from rehearse.cli.run import run
 from rehearse.cli.runs import runs
+from rehearse.cli.schedule import schedule
 from rehearse.cli.schema import schema
 from rehearse.cli.secret import secret
 from rehearse.cli.serve import serve
@@ -61,6 +62,7 @@ app.command()(approve)
 app.command()(retry)
 app.command()(resume)
 app.command()(serve)
+app.command()(schedule)
 app.command()(doctor)
 app.add_typer(secret, name="secret")
 app.command()(explain)

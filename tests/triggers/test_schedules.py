@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -209,3 +210,43 @@ def test_policies_that_cannot_be(repository: Repository, text: str, said: str) -
     with pytest.raises(BindingError) as caught:
         repository.make(Schedules).tick(at("2026-03-01T02:30"))
     assert said in str(caught.value.hint) and "rehearse.toml" in str(caught.value)
+
+
+def rehearse(repository: Repository, bin_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(bin_dir / "rehearse"), *arguments], cwd=repository.root, capture_output=True, text=True)
+
+
+def test_schedule_shows_what_would_fire(repository: Repository, bin_dir: Path) -> None:
+    nightly = "{name: nightly, cron: '30 2 ? * * *', timezone: Europe/Berlin, exclude: ['2026-10-24']}"
+    repository.pipeline("night", f"schedule: [{nightly}]\n")
+    (repository.root / "orchestra" / "broken.yml").write_text("version: v1\n")
+    shown = rehearse(repository, bin_dir, "schedule", "--at", "2026-10-23", "--next", "4d")
+    assert shown.stdout.splitlines() == [
+        "Fri 2026-10-23 02:30 CEST   00:30Z  night  nightly",
+        "Sun 2026-10-25 02:30 CEST   00:30Z  night  nightly  the clock shows this time twice: it fires the first time",
+        "Mon 2026-10-26 02:30 CET    01:30Z  night  nightly",
+    ]
+    assert "broken.yml is left out" in shown.stderr
+    spring = rehearse(repository, bin_dir, "schedule", "--at", "2027-03-28", "--next", "24h", "--json").stdout
+    [firing] = json.loads(spring)["firings"]
+    assert (firing["at"], firing["local"]) == ("2027-03-28T01:00:00Z", "2027-03-28T03:00:00+02:00")
+    assert firing["notes"] == ["the clock is set forwards here"]
+    assert rehearse(repository, bin_dir, "schedule", "--next", "3x").returncode == 2
+
+
+def test_schedule_foresees_overlaps_from_earlier_runs(repository: Repository, bin_dir: Path) -> None:
+    repository.pipeline("load", "schedule: [{name: often, cron: '0/30 * ? * * *'}]\n")
+    schedules = repository.make(Schedules)
+    for moment in ("02:20", "02:30:01"):
+        schedules.tick(at(f"2026-03-01T{moment}"))
+    [run] = repository.runs()
+    change = {
+        "status": "SUCCEEDED",
+        "started_at": "2026-03-01T02:30:00.000000Z",
+        "ended_at": "2026-03-01T03:10:00.000000Z",
+    }
+    repository.store.commit(run["id"], run["fence"], run=change)
+    shown = rehearse(repository, bin_dir, "schedule", "--at", "2026-03-02T00:10", "--next", "2h").stdout
+    told = ["would be skipped: the run before takes about 2400 s" in line for line in shown.splitlines()]
+    assert told == [False, True, False, True]
+    assert "started    load  schedule often" in rehearse(repository, bin_dir, "schedule", "--fired").stdout
