@@ -18,6 +18,7 @@ from rehearse.api.models import Envelope, Strict, Time
 from rehearse.api.operations import Integration
 from rehearse.api.paging import PageHere, comma_list
 from rehearse.api.responses import refused
+from rehearse.api.rows import moment
 from rehearse.api.service import Service
 from rehearse.store import assets
 from rehearse.store.database import Row
@@ -279,13 +280,14 @@ def _asset(
     empty = dict.fromkeys(_EMPTY)
     known = {
         "assetName": row["name"], "integrationAccountId": service.account_id, "databaseName": parts[0],
-        "schemaName": parts[1], "tableName": parts[2], "createdInIntegration": row["created_at"],
-        "lastUpdatedInIntegration": row["updated_at"],
+        "schemaName": parts[1], "tableName": parts[2], "createdInIntegration": moment(row["created_at"]),
+        "lastUpdatedInIntegration": moment(row["updated_at"]),
     }  # fmt: skip
     shown = empty | known | {name: value for name, value in details.items() if name in {*empty, *known}}
     return shown | {
         "assetId": row["id"], "externalId": row["name"], "accountId": service.account_id, "integration": row["integration"],
-        "assetType": kind, "status": status, "createdAt": row["created_at"],
-        "updatedAt": row["updated_at"] or row["created_at"], "lastSuccessfulRun": writer.get("succeeded_at") if writer else None,
+        "assetType": kind, "status": status, "createdAt": moment(row["created_at"]),
+        "updatedAt": moment(row["updated_at"] or row["created_at"]),
+        "lastSuccessfulRun": moment(writer.get("succeeded_at")) if writer else None,
         "upstreamDependencies": upstream, "downstreamDependencies": downstream,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What routes ask for: the service behind them, and who calls."""
+"""What routes ask for: the service behind them, and who calls. Async where nothing waits: a thread costs more than the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rehearse.api.keys import READ_WRITE
 from rehearse.api.service import Service
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
@@ -19,7 +19,7 @@ def service_of(request: Request) -> Service:
 ServiceHere = Annotated[Service, Depends(service_of)]
 
 
-def authorize(
+async def authorize(
     request: Request,
     service: ServiceHere,
     authorization: Annotated[str | None, Header()] = None,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from fastapi import APIRouter, Body, Depends, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import UUID4, Field
 
 from rehearse.api.bodies import Body as RequestBody
@@ -18,6 +19,7 @@ from rehearse.api.errors import ApiError, invalid
 from rehearse.api.models import Envelope, RunStatus, Strict, Time
 from rehearse.api.paging import PageHere
 from rehearse.api.responses import refused
+from rehearse.api.rows import moment
 from rehearse.api.service import Service
 from rehearse.engine.catalog import Catalog, Entry
 from rehearse.errors import InvalidPipeline, RehearseError
@@ -176,9 +178,9 @@ def list_pipelines(
 ) -> Any:
     """All of them as an array; with page or page_size one page, sorted by name. A file that is broken has no tasks."""
     entries = [entry for entry in service.catalog().entries() if name is None or name.lower() in entry.name.lower()]
-    newest = listing.newest_runs(service.store.database)
+    newest = listing.newest_runs(service.store.database, [entry.alias for entry in entries])
     if page is None and page_size is None:
-        return [_row(entry, newest.get(entry.alias)) for entry in entries]
+        return JSONResponse([_row(entry, newest.get(entry.alias)) for entry in entries])
     entries.sort(key=lambda entry: (entry.name, entry.alias))
     chosen = entries[paging.offset : paging.offset + paging.size]
     return paging.envelope([_row(entry, newest.get(entry.alias)) for entry in chosen], len(entries))
@@ -193,7 +195,7 @@ def get_pipeline(
     commit: str | None = None,
 ) -> Any:
     entry = selector.find(service.catalog())
-    return _row(entry, listing.newest_runs(service.store.database).get(entry.alias))
+    return _row(entry, listing.newest_runs(service.store.database, [entry.alias]).get(entry.alias))
 
 
 @router.get("/pipelines/data", responses=refused(400, 404))
@@ -337,7 +339,10 @@ def pause_pipeline(service: ServiceHere, pipeline_id_or_alias: str, body: Annota
         _keep(service, entry, {"storage": stored.FILE})
     stored.change_pipeline(service.store.database, entry.id, paused=int(body.paused))
     service.wake()
-    return _row(_find(service.catalog(), entry.alias), listing.newest_runs(service.store.database).get(entry.alias))
+    return _row(
+        _find(service.catalog(), entry.alias),
+        listing.newest_runs(service.store.database, [entry.alias]).get(entry.alias),
+    )
 
 
 def _update(service: Service, wanted: str, body: UpdateBody) -> dict[str, Any]:
@@ -442,27 +447,29 @@ def _with_data(service: Service, alias: str) -> dict[str, Any]:
     entry = _find(service.catalog(), alias)
     text = entry.row["definition"] if entry.is_stored and entry.row else entry.loaded.text if entry.loaded else ""
     latest = entry.row["latest_version"] if entry.row else None
-    return _row(entry, listing.newest_runs(service.store.database).get(alias)) | {
+    return _row(entry, listing.newest_runs(service.store.database, [alias]).get(alias)) | {
         "data": canonical_form(text) or {}, "latestFileSha": None, "newCommitSha": None, "currentVersionNumber": latest,
     }  # fmt: skip
 
 
 def _row(entry: Entry, newest: Row | None) -> dict[str, Any]:
-    row = entry.row or {}
+    row, run = entry.row or {}, newest or {}
     found = canonical_form(entry.loaded.text) or {} if entry.loaded else {}
     groups = entry.loaded.pipeline.groups().values() if entry.loaded else ()
     storage = row.get("storage")
     return {
         "id": entry.id, "name": entry.name, "numTasks": sum(len(group.tasks) for group in groups),
-        "yamlPath": row.get("yaml_path") or (f"orchestra/{entry.path.name}" if entry.path else ""), "createdAt": entry.created_at,
-        "updatedAt": entry.updated_at, "paused": entry.paused, "triggerEvents": json.dumps(found.get("triggerEvents") or []),
-        "webhook": json.dumps(found.get("webhook") or {"enabled": False}), "schedule": json.dumps(found.get("schedule") or []),
-        "sensors": json.dumps(found.get("sensors") or {}), "inputs": found.get("inputs"), "productId": None, "productName": None,
+        "yamlPath": row.get("yaml_path") or (f"orchestra/{entry.path.name}" if entry.path else ""),
+        "createdAt": moment(entry.created_at), "updatedAt": moment(entry.updated_at), "paused": entry.paused,
+        # These are JSON in a text, on the platform, too.
+        "triggerEvents": json.dumps(found.get("triggerEvents") or []),
+        "webhook": json.dumps(found.get("webhook") or {"enabled": False}),
+        "schedule": json.dumps(found.get("schedule") or []), "sensors": json.dumps(found.get("sensors") or {}),
+        "inputs": found.get("inputs"), "productId": None, "productName": None,
         "latestVersionNumber": row.get("latest_version"), "publishedVersionNumber": row.get("published_version"),
         "storageProvider": "GITHUB" if storage in (None, stored.FILE) else storage, "repository": row.get("repository"),
         "defaultBranch": row.get("default_branch"), "alias": entry.alias if row.get("has_alias", 1) else None,
-        "latestRunId": newest["id"] if newest else None, "latestRunStatus": newest["status"] if newest else None,
-        "latestRunMessage": newest["message"] if newest else None, "latestRunCreatedAt": newest["created_at"] if newest else None,
-        "latestRunStartedAt": newest["started_at"] if newest else None,
-        "latestRunCompletedAt": newest["ended_at"] if newest else None,
+        "latestRunId": run.get("id"), "latestRunStatus": run.get("status"), "latestRunMessage": run.get("message"),
+        "latestRunCreatedAt": moment(run.get("created_at")), "latestRunStartedAt": moment(run.get("started_at")),
+        "latestRunCompletedAt": moment(run.get("ended_at")),
     }  # fmt: skip

@@ -70,20 +70,25 @@ def operation(service: Service, row: Mapping[str, Any], upstream: list[str]) -> 
     )
     return {
         "id": row["id"], "accountId": service.account_id, "pipelineRunId": row["run_id"], "taskRunId": row["task_run_id"],
-        "insertedAt": row["inserted_at"] or row["ended_at"] or row["started_at"], "operationStatus": row["status"],
+        "insertedAt": moment(row["inserted_at"] or row["ended_at"] or row["started_at"]), "operationStatus": row["status"],
         "operationType": row["type"], "externalId": row["name"], "operationName": row["name"], "message": row["message"],
         "externalStatus": row["status"].lower(), "integration": row["integration"], "integrationJob": row["job"],
-        "startedAt": row["started_at"], "completedAt": row["ended_at"], "dependencies": upstream,
+        "startedAt": moment(row["started_at"]), "completedAt": moment(row["ended_at"]), "dependencies": upstream,
         "operationDuration": _seconds(row["started_at"], row["ended_at"]), "rowsAffected": row["rows"],
         "assetExternalId": row["asset"], **dict.fromkeys(empty.split()),
     }  # fmt: skip
 
 
+def moment(text: str | None) -> str | None:
+    """A time of the store as clients get it: microseconds and +00:00 (question 26 of section 8)."""
+    return f"{text[:-1]}+00:00" if text else None
+
+
 def _times(row: Mapping[str, Any]) -> dict[str, str | None]:
     moments = [row[name] for name in ("created_at", "started_at", "ended_at", "heartbeat_at") if row.get(name)]
     return {
-        "createdAt": moments[0], "updatedAt": max(moments),
-        "startedAt": row["started_at"], "completedAt": row["ended_at"],
+        "createdAt": moment(moments[0]), "updatedAt": moment(max(moments)),
+        "startedAt": moment(row["started_at"]), "completedAt": moment(row["ended_at"]),
     }  # fmt: skip
 
 

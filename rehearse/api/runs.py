@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Path, Query, Response
+from fastapi.responses import JSONResponse
 from pydantic import UUID4
 
 from rehearse.api import rows, starts
@@ -98,7 +99,7 @@ def list_runs(
 def get_run(service: ServiceHere, pipeline_run_id: UUID4) -> Any:
     """Of any age, with the definition that it runs."""
     row = find_run(service, pipeline_run_id)
-    return _shown(service, [row], starts.definition_of(row))[0]
+    return JSONResponse(_shown(service, [row], starts.definition_of(row))[0])
 
 
 @router.post("/pipeline_runs/{pipeline_run_id}/cancel", status_code=204, responses=refused(400, 404))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
 from pydantic import UUID4
 
 from rehearse.api import rows
@@ -64,7 +65,7 @@ def list_task_runs_of_run(
 @router.get("/task_runs/{task_run_id}", response_model=TaskRun, responses=refused(404))
 def get_task_run(service: ServiceHere, task_run_id: UUID4) -> Any:
     """Of any age."""
-    return _shown(service, [find_task_run(service, str(task_run_id))])[0]
+    return JSONResponse(_shown(service, [find_task_run(service, str(task_run_id))])[0])
 
 
 def find_task_run(service: Service, task_run_id: str, run_id: str | None = None) -> Row:

@@ -47,9 +47,10 @@ def welcome(
         return HTMLResponse("<p>Open the URL that <code>rehearse serve</code> has printed.</p>", 401, _HEADERS)
     from rehearse.store import listing
 
-    newest = listing.newest_runs(service.store.database)
+    entries = service.catalog().entries()
+    newest = listing.newest_runs(service.store.database, [entry.alias for entry in entries])
     rows = []
-    for entry in service.catalog().entries():
+    for entry in entries:
         run = newest.get(entry.alias)
         last = f"{run['status']} {run['created_at'][:16].replace('T', ' ')}Z" if run else ""
         name = f"not valid: {entry.error}" if entry.error else entry.name

@@ -96,6 +96,7 @@ def serve(
     with make_progress(Path.cwd()) as progress:
         loop = _loop(service, lease, progress.note, not no_triggers)
         try:
+            service.wake = loop.wake
             server.start()
             loop.start()
             if note:

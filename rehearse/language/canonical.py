@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from rehearse.language.document import parse_document
@@ -9,8 +10,12 @@ from rehearse.language.model import Kind, Pipeline, keys_of
 from rehearse.language.shape import check_shape, node_model
 
 
+@lru_cache(maxsize=256)
 def canonical_form(text: str) -> dict[str, Any] | None:
-    """The definition that a text of YAML holds, in JSON types; None when it is no mapping. What is wrong in it stays as it is."""
+    """The definition that a text of YAML holds, in JSON types; None when it is no mapping. What is wrong in it stays as it is.
+
+    Kept for a while, so not to be changed: many ask for the same one.
+    """
     document = parse_document(text, "pipeline.yml")
     if not isinstance(document.value, dict):
         return None

@@ -68,7 +68,8 @@ def task_runs(
     """`tests` name columns of the task run as t.x, of its run as r.x. `superseded`: attempts before the last one, too."""
     source = f"FROM task_runs t JOIN runs r ON r.id = t.run_id{tests.where}"
     sql, values = f"SELECT {_TASK_RUN} {source}", list(tests.values)
-    total = _count(database, source, tests.values)
+    names_run = any("r." in test for test in tests.sql)
+    total = _count(database, source if names_run else f"FROM task_runs t{tests.where}", tests.values)
     if superseded:
         earlier = (
             "FROM attempts a JOIN task_runs t ON t.id = a.task_run_id AND a.number < t.attempt JOIN runs r ON r.id = t.run_id"
@@ -112,13 +113,16 @@ def anomalies(database: Database, run_ids: Sequence[str]) -> list[Row]:
     return [decoded(row) for row in database.rows(sql, list(run_ids))] if run_ids else []
 
 
-def newest_runs(database: Database) -> dict[str, Row]:
-    """pipeline -> its newest run."""
-    sql = (
-        f"SELECT {_RUN} FROM runs r WHERE created_at = (SELECT max(created_at) FROM runs n WHERE n.pipeline = r.pipeline) "
-        "ORDER BY id"
-    )
-    return {row["pipeline"]: decoded(row) for row in database.rows(sql)}
+def newest_runs(database: Database, pipelines: Iterable[str]) -> dict[str, Row]:
+    """pipeline -> its newest run, of those that have one."""
+    found = {}
+    for pipeline in pipelines:
+        rows = database.rows(
+            f"SELECT {_RUN} FROM runs WHERE pipeline = ? ORDER BY created_at DESC, id DESC LIMIT 1", (pipeline,)
+        )
+        if rows:
+            found[pipeline] = decoded(rows[0])
+    return found
 
 
 def _count(database: Database, source: str, values: Sequence[Any]) -> int:
