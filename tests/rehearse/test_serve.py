@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from serve_harness import Served
 from rehearse.bindings.config import load_bindings
 from rehearse.engine.acceptance import accept
 from rehearse.engine.plans import plan_of_file
-from rehearse.store.records import open_store
+from rehearse.store.records import open_store, timestamp
 
 PIPELINE = """version: v1
 name: Slow
@@ -140,3 +142,82 @@ def test_other_machines_are_kept_out(root: Path, serve: Callable[..., Served]) -
     health = f"{served.url}/api/engine/public/health"
     assert httpx.get(health, headers={"Host": "attacker.example"}).status_code == 403
     assert httpx.post(health, headers={"Origin": "http://attacker.example"}).status_code == 403
+
+
+def test_fault_01_no_start_that_was_answered_is_lost_and_none_runs_twice(
+    root: Path, serve: Callable[..., Served]
+) -> None:
+    """The server is killed again and again while clients start runs."""
+    accepted: list[str] = []
+    for _ in range(3):
+        served = serve()
+        threads = [threading.Thread(target=_start_until_it_dies, args=(served, accepted)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        before = len(accepted)
+        deadline = time.monotonic() + 20
+        while len(accepted) < before + 8:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        served.stop(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+    serve()
+    store = open_store(root)
+    try:
+        deadline = time.monotonic() + 60
+        while store.unfinished():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        ended = {run["id"]: run["status"] for run in store.runs(10_000)}
+    finally:
+        store.close()
+    assert len(set(accepted)) == len(accepted) and set(accepted) <= ended.keys()
+    # A task whose supervisor had not begun when the engine died starts once; one that was running is attended.
+    assert set(ended.values()) == {"SUCCEEDED"}
+    assert len((root / "ran").read_text()) == len(ended)
+
+
+def _start_until_it_dies(served: Served, accepted: list[str]) -> None:
+    headers = {"Authorization": f"Bearer {served.token}"}
+    try:
+        with httpx.Client(base_url=f"{served.url}/api/engine/public", headers=headers, timeout=20) as client:
+            while True:
+                accepted.append(
+                    client.post("/pipelines/slow/start", json={"runInputs": {"seconds": 0}}).json()["pipelineRunId"]
+                )
+    except httpx.HTTPError:
+        pass  # it is dead
+
+
+def test_fault_16_a_slot_that_was_missed_starts_once_over_kills(root: Path, serve: Callable[..., Served]) -> None:
+    file = root / "orchestra" / "slow.yml"
+    hourly = "schedule: [{name: hourly, cron: '0 * ? * * *'}]\npipeline:\n"
+    file.write_text(file.read_text().replace("pipeline:\n", hourly, 1))
+    served = serve()
+    store = open_store(root)
+    try:
+        until(lambda: store.database.rows("SELECT 1 AS x FROM triggers WHERE kind = 'schedule'"))
+        served.stop(signal.SIGKILL)
+        yesterday = timestamp(datetime.now(UTC) - timedelta(hours=30))
+        with store.database.transaction():
+            store.database.execute("UPDATE triggers SET seen_until = ? WHERE kind = 'schedule'", (yesterday,))
+        for _ in range(2):
+            served = serve()
+            run = until(lambda: [run for run in store.runs() if run["trigger"] == "SCHEDULED"])[0]
+            served.stop(signal.SIGKILL)
+        serve()
+        wait_for(root, run["id"], "SUCCEEDED")
+        assert len(store.runs()) == 1 and (root / "ran").read_text() == "x"
+        outcomes = [row["outcome"] for row in store.database.rows("SELECT outcome FROM firings ORDER BY due_at")]
+        assert outcomes[-1] == "started" and set(outcomes[:-1]) == {"missed"} and len(outcomes) >= 29
+    finally:
+        store.close()
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 30
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
