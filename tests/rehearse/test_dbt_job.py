@@ -262,6 +262,7 @@ def test_profiles_of_the_connection(root: Path, warm: WarmProcess) -> None:
 def test_fault_07_an_interrupt_cancels_the_queries(root: Path) -> None:
     """In a process of its own: SIGINT while a query runs that would take hours."""
     launch = prepared(root, "dbt run --vars '{slow: true}' --select slow; dbt seed", use_state_orchestration=True)
+    launch.steps[0].env["PATH"] = os.defpath  # where no dbt-orchestra is
     done = run_steps(launch, interrupt_at="1 of 1 START")
     assert (done.code, done.status, done.message) == (130, "FAILED", "interrupted; dbt has cancelled its queries"), (
         done.log
