@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, FastAPI
 
 from rehearse.api import (
@@ -27,6 +31,16 @@ from rehearse.api.service import Service
 ENGINE, OLD_ENGINE, PLATFORM = "/api/engine/public", "/engine/public", "/public/v1"
 
 
+THREADS = 2
+"""Routes that work at the same time. More would only take turns, and those who came first would not be served first."""
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
 def create_app(service: Service) -> FastAPI:
     app = FastAPI(
         title="Orchestra, played by rehearse",
@@ -35,6 +49,7 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=True,
+        lifespan=_lifespan,
     )
     app.state.service = service
     add_handlers(app)

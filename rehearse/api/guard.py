@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import deque
@@ -9,7 +10,6 @@ from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,7 +33,7 @@ class Guard:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         refusal = self._refuse(scope, headers)
         if self._service.switches.latency:
-            await run_in_threadpool(time.sleep, self._service.switches.latency)
+            await asyncio.sleep(self._service.switches.latency)
         await (refusal or self._app)(scope, receive, send)
 
     def _refuse(self, scope: Scope, headers: dict[str, str]) -> JSONResponse | None:

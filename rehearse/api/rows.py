@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from rehearse.api.service import Service
@@ -19,6 +20,7 @@ _MESSAGES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1000)
 def environment_id(name: str) -> str:
     return id_of("environment", name)
 

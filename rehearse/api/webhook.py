@@ -24,7 +24,7 @@ from rehearse.store import sensor_events
 from rehearse.store.records import timestamp
 
 router = APIRouter(dependencies=[Authorized])
-_FORWARD_SECONDS = 30
+_FORWARD_SECONDS = 5
 
 
 class Refusal(Strict):

@@ -34,6 +34,7 @@ class Database(Protocol):
     def execute_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None: ...
     def transaction(self) -> Any: ...
     def changed(self) -> bool: ...
+    def version(self) -> Any: ...
     def close(self) -> None: ...
 
 
@@ -90,6 +91,10 @@ class _Sqlite:
         [row] = self.rows("PRAGMA data_version")
         before, self._data_version = self._data_version, row["data_version"]
         return before != self._data_version
+
+    def version(self) -> Any:
+        """The same as long as nobody has written, by this connection or another one."""
+        return self.rows("PRAGMA data_version")[0]["data_version"], self._connection.total_changes
 
     def close(self) -> None:
         self._connection.close()
@@ -150,6 +155,9 @@ class _Postgres:
 
     def changed(self) -> bool:
         return True
+
+    def version(self) -> Any:
+        return None  # it does not tell
 
     def close(self) -> None:
         self._connection.close()

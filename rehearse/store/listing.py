@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from rehearse.store.database import Database, Row
 from rehearse.store.records import decoded
@@ -125,5 +126,19 @@ def newest_runs(database: Database, pipelines: Iterable[str]) -> dict[str, Row]:
     return found
 
 
+_MOST_COUNTS = 500
+
+
 def _count(database: Database, source: str, values: Sequence[Any]) -> int:
-    return int(database.rows(f"SELECT count(*) AS n {source}", values)[0]["n"])
+    """Kept until somebody writes: who reads page after page asks for the same number each time."""
+    version = database.version()
+    known = _counts.setdefault(database, {})
+    key = (source, tuple(values))
+    if version is None or known.get(key, (0, None))[1] != version:
+        if len(known) >= _MOST_COUNTS:
+            known.clear()
+        known[key] = (int(database.rows(f"SELECT count(*) AS n {source}", values)[0]["n"]), version)
+    return known[key][0]
+
+
+_counts: WeakKeyDictionary[Database, dict[tuple[str, tuple[Any, ...]], tuple[int, Any]]] = WeakKeyDictionary()
