@@ -22,7 +22,7 @@ if not __package__:  # started by path, without site-packages
         path for path in sys.path if os.path.abspath(path or ".") != os.path.dirname(os.path.abspath(__file__))
     ]
 
-from rehearse.engine.supervisor import supervise
+from rehearse.engine.supervisor import Ready, supervise
 
 
 def main() -> None:
@@ -31,17 +31,38 @@ def main() -> None:
     warm = _preload(sys.argv[2:])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps our supervisors
     gc.freeze()  # what is imported stays shared with the children
+    spare = _spare(control, warm)
     while True:
         data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             return
-        channel = socket.socket(fileno=descriptors[0])
-        if os.fork() == 0:
-            control.close()
-            os.setsid()
-            _serve(channel, warm)
-            os._exit(0)
-        channel.close()
+        for _ in range(2):  # a spare that was killed is replaced, once
+            try:
+                socket.send_fds(spare, [b"+"], descriptors)
+                break
+            except OSError:
+                spare.close()
+                spare = _spare(control, warm)
+        os.close(descriptors[0])
+        spare.close()
+        spare = _spare(control, warm)  # while the one before is at work
+
+
+def _spare(control: socket.socket, warm: bool) -> socket.socket:
+    """A supervisor that is ready and waits for its task: a fork, and what comes before a task, cost that task no time."""
+    ours, theirs = socket.socketpair()
+    if os.fork():
+        theirs.close()
+        return ours
+    control.close()
+    ours.close()
+    os.setsid()
+    ready = Ready()
+    data, descriptors, _, _ = socket.recv_fds(theirs, 1, 1)
+    theirs.close()
+    if data:  # else the engine has ended, and the forge with it
+        _serve(socket.socket(fileno=descriptors[0]), warm, ready)
+    os._exit(0)
 
 
 def _preload(modules: list[str]) -> bool:
@@ -54,12 +75,12 @@ def _preload(modules: list[str]) -> bool:
     return bool(modules)
 
 
-def _serve(channel: socket.socket, warm: bool) -> None:
+def _serve(channel: socket.socket, warm: bool, ready: Ready) -> None:
     with channel.makefile("rb") as stream:
         length = int.from_bytes(stream.read(8), "big")
         data = stream.read(length)
     if len(data) == length > 0:  # else the engine died meanwhile, and nothing was started
-        supervise(json.loads(data) | {"warm": warm}, channel.close)
+        supervise(json.loads(data) | {"warm": warm}, channel.close, ready)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ class _Clock:
 
 
 class Supervisor:
-    def __init__(self, spec: dict[str, Any]):
+    def __init__(self, spec: dict[str, Any], ready: Ready):
         self.spec = spec
         self.folder: str = spec["folder"]
         self.masker = Masker(spec["secrets"])
@@ -138,11 +138,7 @@ class Supervisor:
             self.folder, spec["task_run_id"], spec["token"], self.masker, spec["outputs_limit"]
         )
         self.clock = _Clock(spec["timeout"], spec["grace"], os.path.join(self.folder, STOP))
-        self.server = receiver.listen()
-        self.wakeup, write_end = os.pipe()
-        os.set_blocking(write_end, False)
-        os.set_blocking(self.wakeup, False)
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        self.server, self.wakeup = ready.server, ready.wakeup
 
     def run(self, done: Callable[[], None]) -> None:
         """All steps, and the record of how they ended. `done` tells the engine, which then need not wait for the disk."""
@@ -321,17 +317,29 @@ def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int,
     raise SystemExit(getattr(importlib.import_module(module), function)())
 
 
-def supervise(spec: dict[str, Any], done: Callable[[], None]) -> None:
+class Ready:
+    """What a supervisor can do before it knows its task, in its own process. Signals stay blocked until `supervise`."""
+
+    def __init__(self) -> None:
+        adopt_orphans()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, _on_signal)
+        self.identity = {"pid": os.getpid(), "started": start_time(os.getpid())}
+        self.server = receiver.listen()
+        self.wakeup, write_end = os.pipe()
+        os.set_blocking(write_end, False)
+        os.set_blocking(self.wakeup, False)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+
+
+def supervise(spec: dict[str, Any], done: Callable[[], None], ready: Ready) -> None:
     """Run an attempt, unless somebody has already: the claim is made once. Called in a process of its own."""
-    adopt_orphans()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
-        signal.signal(number, _on_signal)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])  # blocked by the forge for our start
     if spec.get("crash_at") == "supervisor.received":
         os.kill(os.getpid(), signal.SIGKILL)
-    if not write_once(spec["folder"], CLAIM, {"pid": os.getpid(), "started": start_time(os.getpid())}):
+    if not write_once(spec["folder"], CLAIM, ready.identity):
         return
-    supervisor = Supervisor(spec)
+    supervisor = Supervisor(spec, ready)
     supervisor.crash("claimed")
     supervisor.run(done)
 
