@@ -73,6 +73,9 @@ class Lines:
              f"  approve? [y/N], or elsewhere: rehearse approve {active.id[:8]}")  # fmt: skip
         threading.Thread(target=_ask, args=(answer,), daemon=True).start()
 
+    def finished(self, active: ActiveRun) -> None:
+        """Who watches single runs says it at the end, with `ended`."""
+
     def cancelling(self, running: int) -> None:
         tell(f"Stopping {running} task(s); press Ctrl-C again to kill them.", style="magenta")
 
@@ -137,6 +140,19 @@ class Lines:
             self._live.update(Spinner("dots", Text(shown, "cyan")) if labels else Text(""))
 
 
+class ServedLines(Lines):
+    """Of a server: every task with its pipeline, and a line for each run that ends."""
+
+    def _label(self, active: ActiveRun, run: TaskRun) -> str:
+        return printable(f"{active.plan.alias}/{run.label}")
+
+    def finished(self, active: ActiveRun) -> None:
+        took = duration(time.monotonic() - self._began.pop(active.id, time.monotonic()))
+        status = active.status or ""
+        tell((f"{datetime.now(UTC):%H:%M:%SZ} ", "dim"), (active.plan.name, "bold"), f"  run {active.id[:8]} ",
+             (status, STYLES.get(status, "")), f" in {took}", f": {active.message}" if active.message else "")  # fmt: skip
+
+
 def _ask(answer: Callable[[bool, str], None]) -> None:
     answer(sys.stdin.readline().strip().lower() in ("y", "yes"), "the terminal")
 
@@ -148,12 +164,12 @@ def _figures(outputs: dict[str, Any]) -> str:
 
 
 @contextmanager
-def make_progress(here: Path) -> Iterator[Lines]:
+def make_progress(here: Path, kind: type[Lines] = Lines) -> Iterator[Lines]:
     """Live on a terminal, plain lines elsewhere."""
     if not is_terminal():
-        yield Lines(here)
+        yield kind(here)
         return
     from rich.live import Live
 
     with Live(console=talk(), transient=True, refresh_per_second=10, redirect_stdout=False) as live:
-        yield Lines(here, live)
+        yield kind(here, live)

@@ -62,7 +62,7 @@ def serve(
     from rehearse.api.service import Service, Switches
     from rehearse.bindings.config import find_root, load_bindings
     from rehearse.cli.output import tell
-    from rehearse.cli.progress import make_progress
+    from rehearse.cli.progress import ServedLines, make_progress
     from rehearse.engine.attempts import Workshop
     from rehearse.engine.lease import Lease
     from rehearse.engine.pools import make_pool
@@ -93,7 +93,7 @@ def serve(
         workshop.close()
         raise
     pool = make_pool(executor, workshop, workers or max(4, 2 * (os.cpu_count() or 1)))
-    with make_progress(Path.cwd()) as progress:
+    with make_progress(Path.cwd(), ServedLines) as progress:
         loop = _loop(service, lease, progress.note, not no_triggers)
         try:
             service.wake = loop.wake
@@ -110,6 +110,7 @@ def serve(
                 f"  BASE_URL={server.url} ORCHESTRA_API_KEY=$(cat {_shown(root / '.rehearse' / 'token')})", style="dim"
             )
             serve_runs(workshop, lambda: open_store(root), pool, progress, lambda: lease.lost)
+            progress.note("Stopped. Tasks that run go on; the next rehearse serve takes their runs up.")
         finally:
             server.stop()
             loop.stop()
