@@ -160,7 +160,7 @@ def test_a_killed_supervisor_takes_its_task_along(bin_dir: Path, tmp_path: Path)
 
 def test_a_reader_that_goes_away_stops_the_run_and_its_record_is_closed(bin_dir: Path, tmp_path: Path) -> None:
     write(tmp_path, "import time; time.sleep(0.5)")
-    shell = f"{bin_dir / 'rehearse'} run p.yml 2>&1 | head -1"
+    shell = f"{bin_dir / 'rehearse'} run p.yml 2>&1 | head -3"  # what it executes, and that it has begun
     subprocess.run(["bash", "-c", shell], cwd=tmp_path, capture_output=True, timeout=20)
     database = sqlite3.connect(tmp_path / ".rehearse" / "rehearse.db")
     deadline = time.monotonic() + 10
