@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from rehearse.api.service import Service
 
 _PORT = re.compile(r":\d+$")
+_MOST_KEYS = 1000
 
 
 class Guard:
@@ -72,6 +73,8 @@ class _Limiter:
         if not self._rate:
             return 0
         now = time.monotonic()
+        if len(self._seen) > _MOST_KEYS:  # somebody makes them up
+            self._seen.clear()
         seen = self._seen.setdefault(key, deque())
         while seen and seen[0] <= now - 60:
             seen.popleft()

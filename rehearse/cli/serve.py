@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,14 +61,15 @@ def serve(
     from rehearse.api.keys import load_keys
     from rehearse.api.server import LOOPBACK, Server, open_socket
     from rehearse.api.service import Service, Switches
-    from rehearse.bindings.config import find_root, load_bindings
+    from rehearse.bindings.config import find_root
+    from rehearse.bindings.current import CurrentBindings
     from rehearse.cli.output import tell
     from rehearse.cli.progress import ServedLines, make_progress
     from rehearse.engine.attempts import Workshop
     from rehearse.engine.lease import Lease
     from rehearse.engine.pools import make_pool
     from rehearse.engine.service import serve_runs
-    from rehearse.errors import UsageError
+    from rehearse.errors import BindingError, UsageError
     from rehearse.store.records import open_store
 
     if host not in LOOPBACK and not expose:
@@ -76,12 +78,12 @@ def serve(
             "add --expose if that is meant",
         )
     root = find_root(Path.cwd())
-    bindings = load_bindings(root)
+    bindings = CurrentBindings(root)
     switches = Switches(rate, tuple(_forced(text) for text in force or ()), latency, window_hours)
-    service = Service(root, load_keys(root), lambda: load_bindings(root), switches, allow_edits=not no_edits)
+    service = Service(root, load_keys(root), bindings, switches, allow_edits=not no_edits)
     service.hosts |= {host, gethostname().lower()}
     service.exposed = expose
-    workshop = Workshop(root, bindings)
+    workshop = Workshop(root, bindings())
     workshop.warm_up()
     store = open_store(root)
     listener, note = open_socket(host, port)
@@ -109,7 +111,13 @@ def serve(
             tell(
                 f"  BASE_URL={server.url} ORCHESTRA_API_KEY=$(cat {_shown(root / '.rehearse' / 'token')})", style="dim"
             )
-            serve_runs(workshop, lambda: open_store(root), pool, progress, lambda: lease.lost)
+
+            def over() -> bool:
+                with suppress(BindingError):  # triggers and routes say so; tasks go on with what was right
+                    workshop.bindings = bindings()
+                return lease.lost
+
+            serve_runs(workshop, lambda: open_store(root), pool, progress, over)
             progress.note("Stopped. Tasks that run go on; the next rehearse serve takes their runs up.")
         finally:
             server.stop()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from rehearse.engine.attempts import Workshop
 from rehearse.engine.engine import Engine, Progress
 from rehearse.engine.pools import Pool
-from rehearse.engine.recovery import is_abandoned, recover, take
+from rehearse.engine.recovery import recover, take
 from rehearse.engine.waits import WAIT
 from rehearse.errors import StoreError
 from rehearse.store.records import Store
@@ -64,9 +63,3 @@ def _drive(engine: Engine, is_over: Callable[[], bool]) -> None:
 
     engine.noticed = noticed
     engine.drive(until=over)
-
-
-def waiting(store: Store) -> int:
-    """How many runs nobody drives."""
-    now = datetime.now(UTC)
-    return sum(is_abandoned(record, now) for record in store.unfinished())

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from rehearse.bindings.config import Bindings, Connection
 from rehearse.errors import BindingError
-from rehearse.jobs.calls import CallFailed, needed
+from rehearse.jobs.calls import needed
 from rehearse.jobs.egress import Egress, confined
 from rehearse.jobs.http_exchange import exchange
 from rehearse.jobs.http_request import authentication, checked_url
@@ -98,6 +98,3 @@ def _post(connection: Connection, alert: Mapping[str, Any]) -> str:
 
 def _base(connection: Connection, default: str) -> str:
     return checked_url(connection, "base_url").rstrip("/") if connection.get("base_url") else default
-
-
-__all__ = ["CallFailed", "send"]

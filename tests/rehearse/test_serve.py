@@ -110,6 +110,24 @@ def test_ctrl_c_leaves_the_runs_to_the_next_server(root: Path, serve: Callable[.
     assert (root / "ran").read_text() == "x"
 
 
+def test_rehearse_toml_is_read_again_when_it_changes(root: Path, serve: Callable[..., Served]) -> None:
+    """For starts, and for tasks of runs that come later; while it is broken, starts say so."""
+    file = root / "orchestra" / "slow.yml"
+    file.write_text(file.read_text().replace("integration: PYTHON\n", "integration: PYTHON\n    connection: ours\n"))
+    (root / "rehearse.toml").write_text('[connections.ours]\nintegration = "PYTHON"\n')
+    served = serve()
+    headers = {"Authorization": f"Bearer {served.token}"}
+    start = f"{served.url}/api/engine/public/pipelines/slow/start"
+    wait_for(root, httpx.post(start, headers=headers).json()["pipelineRunId"], "SUCCEEDED")
+    stub = '[connections.ours]\nintegration = "PYTHON"\nmode = "stub"\nstatus = "FAILED"\n'
+    (root / "rehearse.toml").write_text(stub)
+    wait_for(root, httpx.post(start, headers=headers).json()["pipelineRunId"], "FAILED")
+    (root / "rehearse.toml").write_text("[connections.ours]\nintegration = 3\n")
+    broken = httpx.post(start, headers=headers)
+    assert broken.status_code == 400 and "rehearse.toml:2" in broken.json()["detail"]
+    assert (root / "ran").read_text() == "x"
+
+
 def test_fault_22_a_second_server_refuses_and_names_the_first(root: Path, serve: Callable[..., Served]) -> None:
     first = serve()
     second = serve()
