@@ -70,7 +70,7 @@ class Service:
     @property
     def store(self) -> Store:
         """That of the calling thread. Raises StoreError."""
-        if not hasattr(self._local, "store"):
+        if not hasattr(self._local, "store") or self._local.store.database.is_lost():
             self._local.store = open_store(self.root)
         found: Store = self._local.store
         return found

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,7 @@ class Catalog:
         return entry.loaded
 
 
+@lru_cache(maxsize=256)
 def load_text(alias: str, text: str) -> tuple[LoadedPipeline | None, RehearseError | None]:
     """A pipeline that is no file; runs keep the text as their snapshot."""
     document = parse_document(text, f"{alias}.yml")

@@ -44,6 +44,8 @@ def start_child(engine: Engine, wait: Wait, child: ChildRun) -> None:
         raise JobError("a secret cannot be passed on to another pipeline, whose inputs are recorded", hint)
     catalog = Catalog(Files(engine.root), engine.store)
     entry = catalog.find(child.pipeline)
+    if entry is not None and entry.paused:
+        raise JobError(f"the pipeline {entry.alias} is paused")
     bindings = with_stored(engine.workshop.bindings, engine.store)
     # A path is as good as an alias here; and who finds nothing says what there is.
     loaded = catalog.loaded(entry) if entry else load_pipeline(find_pipeline(engine.root, child.pipeline))

@@ -35,6 +35,7 @@ class Database(Protocol):
     def transaction(self) -> Any: ...
     def changed(self) -> bool: ...
     def version(self) -> Any: ...
+    def is_lost(self) -> bool: ...
     def close(self) -> None: ...
 
 
@@ -95,6 +96,10 @@ class _Sqlite:
     def version(self) -> Any:
         """The same as long as nobody has written, by this connection or another one."""
         return self.rows("PRAGMA data_version")[0]["data_version"], self._connection.total_changes
+
+    def is_lost(self) -> bool:
+        """Whether the connection is gone, and another one may work."""
+        return False
 
     def close(self) -> None:
         self._connection.close()
@@ -158,6 +163,9 @@ class _Postgres:
 
     def version(self) -> Any:
         return None  # it does not tell
+
+    def is_lost(self) -> bool:
+        return bool(self._connection.closed)
 
     def close(self) -> None:
         self._connection.close()

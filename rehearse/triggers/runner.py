@@ -13,6 +13,7 @@ from rehearse.bindings.config import Bindings
 from rehearse.engine import crash
 from rehearse.engine.catalog import Catalog, Entry, Files
 from rehearse.errors import RehearseError
+from rehearse.language.validation import LoadedPipeline
 from rehearse.store import triggers as stored
 from rehearse.store.records import Store, timestamp
 from rehearse.store.triggers import Firing
@@ -38,7 +39,7 @@ class Schedules:
         self, root: Path, store: Store, files: Files, bindings: Callable[[], Bindings], tell: Callable[[str], None]
     ):
         self._root, self._store, self._files, self._bindings, self._tell = root, store, files, bindings, tell
-        self._tables: dict[str, tuple[int, list[Timetable]]] = {}
+        self._tables: dict[str, tuple[LoadedPipeline, list[Timetable]]] = {}
 
     def tick(self, now: datetime) -> datetime | None:
         """Raises BindingError and StoreError; what is wrong with one schedule only hurts that one."""
@@ -57,7 +58,7 @@ class Schedules:
         if entry.loaded is None:
             return []
         known = self._tables.get(entry.alias)
-        if known is None or known[0] != id(entry.loaded):
+        if known is None or known[0] is not entry.loaded:
             known = self._tables[entry.alias] = (
                 id(entry.loaded),
                 timetables(entry.alias, entry.loaded.pipeline.schedule),

@@ -20,6 +20,7 @@ from rehearse.engine.plans import environment_of
 from rehearse.errors import RehearseError
 from rehearse.language.evaluation import Scope, truthy
 from rehearse.language.templates import parse_condition, render_template, resolve
+from rehearse.language.validation import LoadedPipeline
 from rehearse.planning.inputs import default_scope
 from rehearse.store import triggers as stored
 from rehearse.store.ids import id_of
@@ -45,7 +46,7 @@ class Sensors:
         self._expired = expired
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sensor")
         self._looks: dict[tuple[str, str], tuple[datetime, Future[Look]]] = {}
-        self._watches: dict[str, tuple[int, list[Watch]]] = {}
+        self._watches: dict[str, tuple[LoadedPipeline, list[Watch]]] = {}
 
     def tick(self, now: datetime) -> datetime | None:
         """Raises BindingError, StoreError."""
@@ -65,8 +66,8 @@ class Sensors:
         if entry.loaded is None:
             return []
         known = self._watches.get(entry.alias)
-        if known is None or known[0] != id(entry.loaded):
-            known = self._watches[entry.alias] = (id(entry.loaded), watches(entry.alias, entry.loaded.pipeline.sensors))
+        if known is None or known[0] is not entry.loaded:
+            known = self._watches[entry.alias] = (entry.loaded, watches(entry.alias, entry.loaded.pipeline.sensors))
         return known[1]
 
     def _handle(
