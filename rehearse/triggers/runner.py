@@ -60,7 +60,7 @@ class Schedules:
         known = self._tables.get(entry.alias)
         if known is None or known[0] is not entry.loaded:
             known = self._tables[entry.alias] = (
-                id(entry.loaded),
+                entry.loaded,
                 timetables(entry.alias, entry.loaded.pipeline.schedule),
             )
         return known[1]
