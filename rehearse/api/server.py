@@ -37,11 +37,11 @@ def open_socket(host: str, port: int | None) -> tuple[socket.socket, str | None]
             listener.close()
             if port is not None or number == first + _TRIED - 1:
                 raise UsageError(
-                    f"{host}:{number} cannot be used: {e.strerror or e}{_held_by(number)}",
+                    f"{host}:{number} cannot be used: {e.strerror or e}{held_by(number)}",
                     "name another one with --port, or leave --port out: then a free one is found",
                 ) from e
             continue
-        note = f"port {first} is taken{_held_by(first)}; this is the next free one" if number != first else None
+        note = f"port {first} is taken{held_by(first)}; this is the next free one" if number != first else None
         return listener, note if port is None else None
     raise AssertionError("the last port either works or raises")
 
@@ -74,7 +74,17 @@ class Server:
         self._server.run(sockets=[self._listener])
 
 
-def _held_by(port: int) -> str:
+def is_free(host: str, port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def held_by(port: int) -> str:
     """`, by process 12 (python)`, as far as we may see. Linux only. By its name: a command line may hold a password."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

@@ -12,6 +12,7 @@ from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
 
+from rehearse.api.server import DEFAULT_PORT, held_by, is_free
 from rehearse.checks.base import FAIL, OK, WARN, Finding, Patient
 from rehearse.engine.recovery import is_abandoned
 from rehearse.errors import RehearseError
@@ -78,6 +79,15 @@ def store(patient: Patient) -> Iterator[Finding]:
                 yield Finding(WARN, what, "the rehearse that drove it is gone", f"rehearse resume {run['id'][:8]}")
     finally:
         found.close()
+
+
+def ports(patient: Patient) -> Iterator[Finding]:
+    """`serve` has its usual port, or who has it."""
+    if is_free("127.0.0.1", DEFAULT_PORT):
+        yield Finding(OK, f"port {DEFAULT_PORT} is free for rehearse serve")
+    else:
+        said = f"port {DEFAULT_PORT} is taken{held_by(DEFAULT_PORT)}: rehearse serve will use the next free one"
+        yield Finding(OK, said)
 
 
 def _size(place: str) -> str:

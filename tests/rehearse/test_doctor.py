@@ -351,3 +351,14 @@ def test_a_client_is_only_asked_for_where_it_is_used(tmp_path: Path, monkeypatch
         (tmp_path / "rehearse.toml").write_text(f"[connections.c]\n{text}\n")
         found = list(bound.clients(Patient(tmp_path, load_bindings(tmp_path))))
         assert [f.why for f in found] == ([f"the Python module {missing} is not installed"] if missing else [])
+
+
+def test_a_port_that_is_taken(bin_dir: Path, folder: Path) -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8642))
+    except OSError:
+        taken = None  # somebody else has it: as good
+    _, found, _ = doctor(bin_dir, folder)
+    assert any("port 8642 is taken" in json.dumps(each) for each in found)
+    if taken:
+        taken.close()
