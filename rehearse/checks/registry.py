@@ -11,15 +11,7 @@ from rehearse.errors import RehearseError
 CHECKS: dict[str, tuple[Check, ...]] = {
     "machine": (machine.tools, machine.disk, machine.ports),
     "runs": (machine.store,),
-    "connections": (
-        bound.variables,
-        bound.credentials,
-        bound.secrets,
-        bound.clients,
-        bound.reach,
-        machine.ports,
-        machine.locks,
-    ),
+    "connections": (bound.variables, bound.credentials, bound.secrets, bound.clients, bound.reach, machine.locks),
     "pipelines": (files.tasks,),
     "secrets": (files.secrets, files.ignored),
 }
