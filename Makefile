@@ -64,6 +64,7 @@ bench: $(VENV)/.all  ## Measure what the README publishes
 	@$(BIN)/python benchmarks/validate.py
 	@$(BIN)/python benchmarks/engine.py
 	@$(BIN)/python benchmarks/dbt_host.py
+	@$(BIN)/python benchmarks/api.py
 
 chaos: $(VENV)/.all  ## Kill rehearse at random points of 200 runs, and compare what comes of them
 	@$(BIN)/python tests/chaos/harness.py 200
