@@ -102,7 +102,7 @@ def children(database: Database, run_ids: Sequence[str]) -> dict[str, list[Row]]
     found: dict[str, list[Row]] = {run_id: [] for run_id in run_ids}
     sql = (
         "SELECT t.run_id, r.id, r.pipeline, r.pipeline_id, r.name FROM task_runs t JOIN runs r ON r.id = t.child_run "
-        f"WHERE t.child_run IS NOT NULL AND t.run_id IN ({', '.join('?' * len(run_ids))}) ORDER BY r.created_at, r.id"
+        f"WHERE t.run_id IN ({', '.join('?' * len(run_ids))}) ORDER BY r.created_at, r.id"
     )
     for row in database.rows(sql, list(run_ids)) if run_ids else ():
         found[row["run_id"]].append(row)

@@ -162,9 +162,6 @@ def _create(database: Database) -> None:
     for index, place in _INDEXES.items():
         database.execute(f"CREATE INDEX IF NOT EXISTS {index} ON {place}")
     database.execute("CREATE INDEX IF NOT EXISTS runs_open ON runs (created_at) WHERE ended_at IS NULL")
-    database.execute(
-        "CREATE INDEX IF NOT EXISTS task_runs_with_child ON task_runs (run_id) WHERE child_run IS NOT NULL"
-    )
     # Whatever asks for a run with the same key again gets the run that is there: it starts once.
     database.execute("CREATE UNIQUE INDEX IF NOT EXISTS runs_by_accept_key ON runs (accept_key)")
 

@@ -285,7 +285,7 @@ def test_fault_32_what_version_2_lacks_is_added(store: Store, url: str, tmp_path
         "assets": ("details",),
     }
     with database.transaction():
-        for index in ("runs_by_accept_key", "operations_by_time"):
+        for index in ("runs_by_accept_key", "runs_by_pipeline_id", "operations_by_time"):
             database.execute(f"DROP INDEX {index}")
         for table, columns in new.items():
             for column in columns:
