@@ -30,7 +30,7 @@ down:  ## Stop the example company
 install: $(VENV)/.all  ## Install everything, with what tests and lint need
 
 test: $(VENV)/.all  ## Run the tests
-	@$(BIN)/python -m pytest tests -n auto --dist loadfile
+	@$(BIN)/python -m pytest tests -n auto --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.all  ## Measure the branches of the language and of planning that tests take; below 95 % fails
 	@$(BIN)/python -m coverage run -m pytest -q tests/rehearse tests/test_cases.py -k "not test_run"
