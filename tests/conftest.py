@@ -35,6 +35,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_COLOR", "1")
 
+
 LONGEST = (
     "test_platform.py", "test_cases.py", "test_chaos.py", "test_clients.py", "test_clients_cli.py", "test_dbt_job.py",
     "test_jobs_environments.py", "test_contract.py", "test_recovery.py", "test_ingest_sandbox.py", "test_ingest_faults.py",

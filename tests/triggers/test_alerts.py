@@ -35,13 +35,14 @@ class Receiver(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.got: list[tuple[str, dict[str, str], Any]] = []
         self.status = 200
+        self.answer = b'{"ok": true}'
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.got.append((self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body)))
-                answer = b'{"ok": true}'
+                answer = receiver.answer
                 self.send_response(receiver.status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
@@ -205,6 +206,48 @@ def test_slack_pagerduty_and_datadog(
             assert body["dedup_key"] == rows[-1]["id"] or body["dedup_key"] in {row["id"] for row in rows}
         if integration == "DATADOG":
             assert headers["dd-api-key"] == "key-of-the-messenger" and "priority:P2" in body["tags"]
+
+
+def test_teams_gets_a_card(
+    bench: Bench, repository: Repository, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEAMS_URL", f"{receiver.url}/workflows/sesame-17-sesame")
+    bind(repository, "MICROSOFT_TEAMS", 'url = "${TEAMS_URL}"')
+    declare(repository, "{integration: MICROSOFT_TEAMS, connection_id: there}")
+    run_id = bench.run()
+    assert [row["status"] for row in bench.settle()] == ["SENT"]
+    [(path, _, body)] = receiver.got
+    card = body["attachments"][0]["content"]
+    assert path == "/workflows/sesame-17-sesame" and card["type"] == "AdaptiveCard"
+    assert card["body"][0]["text"].startswith(f"Load FAILED (run {run_id[:8]}")
+
+
+def test_an_email_goes_to_its_address(bench: Bench, repository: Repository) -> None:
+    from test_network_messages import smtp_sink
+
+    with smtp_sink() as box:
+        lines = ('host = "127.0.0.1"', f"port = {box.port}", 'security = "none"', 'sender = "data@lumen.example"')
+        bind(repository, "EMAIL", *lines)
+        declare(repository, "{integration: EMAIL, destination: amy@example.com}")
+        bench.run()
+        assert [row["status"] for row in bench.settle()] == ["SENT"]
+    assert box.recipients == ["amy@example.com"] and b"Subject: Load FAILED" in box.data
+
+
+def test_fault_17_a_messenger_whose_answers_are_wrong(
+    bench: Bench, repository: Repository, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slack that says no in words, or answers with a page: tried again, and the reason is kept without the token."""
+    monkeypatch.setenv("SLACK_KEY", "xoxb-test-of-ours")
+    wrong = ((200, b'{"ok": false, "error": "not_in_channel"}'), (200, b"<html>sign in"), (429, b""))
+    for number, (status, answer) in enumerate(wrong):
+        receiver.status, receiver.answer = status, answer
+        bind(repository, "SLACK", f'base_url = "{receiver.url}"', 'token = "${SLACK_KEY}"')
+        declare(repository, SLACK)
+        bench.run()
+        row = bench.settle()[-1]
+        assert (row["status"], row["attempt"]) == ("PENDING", 1) and row["message"], number
+        assert "xoxb-test" not in row["message"]
 
 
 def test_fault_37_a_messenger_that_is_down_is_tried_again_and_changes_no_run(
