@@ -38,7 +38,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 LONGEST = (
     "test_platform.py", "test_cases.py", "test_chaos.py", "test_clients.py", "test_clients_cli.py", "test_dbt_job.py",
-    "test_jobs_environments.py", "test_contract.py", "test_recovery.py", "test_ingest_sandbox.py", "test_ingest_faults.py",
+    "test_jobs_environments.py", "test_contract.py", "test_recovery.py", "test_ingest_faults.py", "test_ingest_sandbox.py",
     "test_run.py", "test_supervisor.py",
 )  # fmt: skip
 """Files that take longest come first, each on one processor: else one of them runs alone at the end."""

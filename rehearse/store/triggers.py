@@ -45,7 +45,7 @@ def save(
     firings: Sequence[Firing] = (),
 ) -> None:
     """In one transaction. `about`: pipeline, kind and name. What a firing came to is not changed by a later one, except that
-    what waited has started."""
+    what waited, was paused or failed has started after all."""
     now = timestamp(datetime.now(UTC))
     with database.transaction():
         database.execute(
@@ -60,7 +60,7 @@ def save(
             database.execute(
                 "INSERT INTO firings (id, trigger_id, pipeline, due_at, outcome, run_id, message, created_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, "
-                "run_id = excluded.run_id, message = excluded.message WHERE firings.outcome = 'waiting'",
+                "run_id = excluded.run_id, message = excluded.message WHERE firings.outcome IN ('waiting', 'failed', 'paused')",
                 (
                     firing_id, firing.trigger_id, firing.pipeline, due, firing.outcome,
                     firing.run_id, firing.message, now,

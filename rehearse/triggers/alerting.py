@@ -80,7 +80,7 @@ class Alerting:
             triggers.save(self._store.database, _TRIGGER, ("*", triggers.ALERTS, "ends of runs"), now)
             return
         seen = datetime.fromisoformat(row["seen_until"])
-        ended = triggers.ended_since(self._store.database, timestamp(seen - OVERLAP) or "")
+        ended = triggers.ended_since(self._store.database, timestamp(min(seen, now) - OVERLAP) or "")
         new = [run for run in ended if run["id"] not in self._done]
         for brief in new:
             run = self._store.find_run(brief["id"])

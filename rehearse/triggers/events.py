@@ -7,20 +7,20 @@ set it off, and so once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rehearse.bindings.config import Bindings
 from rehearse.engine import crash
 from rehearse.engine.catalog import Catalog, Entry, Files
-from rehearse.errors import RehearseError
+from rehearse.errors import StoreError
 from rehearse.language.model import TriggerEvent
 from rehearse.store import triggers as stored
 from rehearse.store.ids import id_of, pipeline_id
 from rehearse.store.records import Store, timestamp
 from rehearse.store.triggers import Firing
-from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, start
+from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, reason, start
 
 OVERLAP = timedelta(minutes=5)
 """Ends are recorded a little after they happened, and not in their order when several engines work."""
@@ -42,7 +42,7 @@ class Events:
             stored.save(self._store.database, _TRIGGER, ("*", stored.EVENTS, "ends of runs"), now)
             return None
         seen = datetime.fromisoformat(row["seen_until"])
-        ended = stored.ended_since(self._store.database, timestamp(seen - OVERLAP) or "")
+        ended = stored.ended_since(self._store.database, timestamp(min(seen, now) - OVERLAP) or "")
         new = [run for run in ended if run["id"] not in self._done]
         if not new:
             return None
@@ -56,7 +56,7 @@ class Events:
         firings = []
         for run in new:
             for entry, number, event in listening:
-                if (firing := self._react(catalog, entry, number, event, run, seen)) is not None:
+                if (firing := self._react(catalog, entry, number, event, run, now)) is not None:
                     firings.append(firing)
         crash.point("event.started")
         latest = max(datetime.fromisoformat(run["ended_at"]) for run in ended)
@@ -72,20 +72,18 @@ class Events:
         return None
 
     def _react(
-        self, catalog: Catalog, entry: Entry, number: int, event: TriggerEvent, run: Mapping[str, Any], seen: datetime
+        self, catalog: Catalog, entry: Entry, number: int, event: TriggerEvent, run: Mapping[str, Any], now: datetime
     ) -> Firing | None:
         if run["status"] not in (event.statuses or DEFAULT_STATUSES) or not _is_meant(event, entry, run):
             return None
         ended = datetime.fromisoformat(run["ended_at"])
         key = f"event/{run['id']}/{entry.alias}/{number}"
-        if self._store.run_with_key(key):
-            return None
-        if ended < seen - OVERLAP:
-            return None
+        trigger_id = id_of("event", entry.alias, number)
+        if found := self._store.run_with_key(key):  # who started it may have died before the record
+            return Firing(trigger_id, entry.alias, ended, STARTED, found["id"], None, run["id"])
         ancestors = self._ancestors(run)
         if event.pipeline_id == "*" and entry.alias in ancestors:
             return None  # it would react to what it has set off itself
-        trigger_id = id_of("event", entry.alias, number)
 
         def came_to(outcome: str, message: str | None = None, run_id: str | None = None) -> Firing:
             self._tell(
@@ -106,13 +104,16 @@ class Events:
         if event.pipeline_id == "*":
             entry_of["wildcardParent"] = True
         cause = Cause(
-            key, "TRIGGER_EVENT", entry_of, f"the end of {run['pipeline']}", event.run_inputs, datetime.now(UTC),
+            key, "TRIGGER_EVENT", entry_of, f"the end of {run['pipeline']}", event.run_inputs, now,
+            run["environment"],
             outputs={"pipeline_run": outputs_of(run)},
         )  # fmt: skip
         try:
             accepted = start(self._root, self._store, self._bindings(), catalog, entry, cause)
-        except RehearseError as e:
-            return came_to(FAILED, f"{e} ({e.hint})" if e.hint else str(e))
+        except StoreError:
+            raise
+        except Exception as e:  # whatever it is, it must not keep others from starting
+            return came_to(FAILED, reason(e))
         return came_to(SKIPPED if accepted.status == "SKIPPED" else STARTED, accepted.message, accepted.run_id)
 
     def _ancestors(self, run: Mapping[str, Any]) -> list[str]:

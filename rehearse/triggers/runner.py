@@ -12,7 +12,7 @@ from pathlib import Path
 from rehearse.bindings.config import Bindings
 from rehearse.engine import crash
 from rehearse.engine.catalog import Catalog, Entry, Files
-from rehearse.errors import RehearseError
+from rehearse.errors import StoreError
 from rehearse.language.validation import LoadedPipeline
 from rehearse.store import triggers as stored
 from rehearse.store.records import Store, timestamp
@@ -27,7 +27,7 @@ from rehearse.triggers.schedules import (
     decide,
     timetables,
 )
-from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, start
+from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, reason, start
 
 WAITING = "waiting"
 
@@ -125,8 +125,10 @@ class Schedules:
         )  # fmt: skip
         try:
             accepted = start(self._root, self._store, self._bindings(), catalog, entry, cause)
-        except RehearseError as e:
-            return came_to(FAILED, f"{e} ({e.hint})" if e.hint else str(e))
+        except StoreError:
+            raise
+        except Exception as e:  # whatever it is, it must not keep other schedules from starting
+            return came_to(FAILED, reason(e))
         if accepted.status == "SKIPPED":
             return came_to(SKIPPED, accepted.message, accepted.run_id)
         return came_to(STARTED, None, accepted.run_id)

@@ -17,7 +17,7 @@ from rehearse.bindings.config import Bindings
 from rehearse.engine import crash
 from rehearse.engine.catalog import Catalog, Entry, Files
 from rehearse.engine.plans import environment_of
-from rehearse.errors import RehearseError
+from rehearse.errors import RehearseError, StoreError
 from rehearse.language.evaluation import Scope, truthy
 from rehearse.language.templates import parse_condition, render_template, resolve
 from rehearse.language.validation import LoadedPipeline
@@ -27,7 +27,7 @@ from rehearse.store.ids import id_of
 from rehearse.store.records import Store, timestamp
 from rehearse.store.triggers import Firing
 from rehearse.triggers.checks import OF_THE_STORE, Look, look, look_at_store
-from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, named, start
+from rehearse.triggers.starting import FAILED, PAUSED, SKIPPED, STARTED, Cause, named, reason, start
 from rehearse.triggers.windows import Watch, Window, advance, noted, watches
 
 THREADS = 4
@@ -185,10 +185,10 @@ class Sensors:
             )
             try:
                 accepted = start(self._root, self._store, bindings, catalog, entry, cause)
-            except RehearseError as e:
-                firings.append(
-                    self._came_to(entry, watch, opened, FAILED, f"{e} ({e.hint})" if e.hint else str(e), environment)
-                )
+            except StoreError:
+                raise
+            except Exception as e:  # whatever it is, it must not keep others from starting
+                firings.append(self._came_to(entry, watch, opened, FAILED, reason(e), environment))
                 continue
             outcome = SKIPPED if accepted.status == "SKIPPED" else STARTED
             firings.append(self._came_to(entry, watch, opened, outcome, accepted.message, environment, accepted.run_id))

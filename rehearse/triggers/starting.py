@@ -12,7 +12,7 @@ from rehearse.bindings.config import Bindings
 from rehearse.engine.acceptance import Accepted, accept
 from rehearse.engine.catalog import Catalog, Entry, with_stored
 from rehearse.engine.plans import branch_of, environment_of, plan_of_pipeline
-from rehearse.errors import UsageError
+from rehearse.errors import RehearseError, UsageError
 from rehearse.language.evaluation import Scope
 from rehearse.planning.inputs import Source, default_scope, layer_inputs
 from rehearse.store.ids import id_of
@@ -78,3 +78,10 @@ def named(bindings: Bindings, wanted: str | None) -> str | None:
     if wanted is None:
         return None
     return next((name for name in bindings.environments if id_of("environment", name) == wanted.lower()), wanted)
+
+
+def reason(error: Exception) -> str:
+    """Why something could not start, with the next thing to do where it is known."""
+    if isinstance(error, RehearseError):
+        return f"{error} ({error.hint})" if error.hint else str(error)
+    return f"{type(error).__name__}: {error}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import pytest
 from trigger_harness import Repository
 
 from rehearse.bindings.config import load_bindings
@@ -114,3 +117,64 @@ def test_a_paused_pipeline_is_recorded(repository: Repository) -> None:
     repository.end(run(repository, "source"))
     events.tick(datetime.now(UTC))
     assert started(repository, "after") == [] and [outcome for _, outcome in repository.outcomes()] == ["paused"]
+
+
+def test_the_environment_of_the_parent_is_the_childs(repository: Repository) -> None:
+    repository.bind('[environments.dev]\nX = "1"\n[environments.prod]\nX = "2"\n')
+    repository.pipeline("source", "")
+    repository.pipeline("after", "trigger_events: [{type: pipeline, pipeline_id: source}]\n")
+    events = repository.make(Events)
+    events.tick(datetime.now(UTC))
+    plan = plan_of_file(repository.root / "orchestra" / "source.yml", load_bindings(repository.root), {}, "prod")
+    repository.end(accept(repository.store, repository.root, plan).run_id)
+    events.tick(datetime.now(UTC))
+    assert [found["environment"] for found in started(repository, "after")] == ["prod"]
+
+
+def test_fault_21_an_end_is_seen_after_the_clock_was_set_back(repository: Repository) -> None:
+    repository.pipeline("source", "")
+    repository.pipeline("after", "trigger_events: [{type: pipeline, pipeline_id: source}]\n")
+    events = repository.make(Events)
+    now = datetime.now(UTC)
+    events.tick(now + timedelta(hours=1))
+    repository.end(run(repository, "source"), at=now)
+    events.tick(now + timedelta(seconds=1))
+    assert len(started(repository, "after")) == 1
+
+
+def test_a_run_that_started_before_the_record_was_made_is_recorded(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository.pipeline("source", "")
+    repository.pipeline("after", "trigger_events: [{type: pipeline, pipeline_id: source}]\n")
+    repository.make(Events).tick(datetime.now(UTC))
+    repository.end(run(repository, "source"))
+    with monkeypatch.context() as patch:
+        patch.setattr("rehearse.triggers.events.crash.point", lambda name: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            repository.make(Events).tick(datetime.now(UTC))
+    assert repository.outcomes() == []
+    repository.make(Events).tick(datetime.now(UTC))
+    assert len(started(repository, "after")) == 1 and [outcome for _, outcome in repository.outcomes()] == ["started"]
+
+
+def test_what_nobody_expected_hurts_one_only(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rehearse.triggers import events as module
+
+    repository.pipeline("source", "")
+    for alias in ("a", "b"):
+        repository.pipeline(alias, "trigger_events: [{type: pipeline, pipeline_id: source}]\n")
+    really = module.start
+
+    def start(root: Path, store: Any, bindings: Any, catalog: Any, entry: Any, cause: Any) -> Any:
+        if entry.alias == "a":
+            raise OSError("the disk is gone")
+        return really(root, store, bindings, catalog, entry, cause)
+
+    monkeypatch.setattr(module, "start", start)
+    events = repository.make(Events)
+    events.tick(datetime.now(UTC))
+    repository.end(run(repository, "source"))
+    events.tick(datetime.now(UTC))
+    assert [len(started(repository, alias)) for alias in ("a", "b")] == [0, 1]
+    assert sorted(outcome for _, outcome in repository.outcomes()) == ["failed", "started"]
