@@ -32,7 +32,8 @@ ENGINE, OLD_ENGINE, PLATFORM = "/api/engine/public", "/engine/public", "/public/
 
 
 THREADS = 2
-"""Routes that work at the same time. More would only take turns, and those who came first would not be served first."""
+"""Routes that work at the same time. More would only take turns, and those who came first would not be served first. Routes that
+only read the store are `async` and have no thread: it takes as long to get one as a page takes to be read."""
 
 
 @asynccontextmanager
@@ -56,7 +57,7 @@ def create_app(service: Service) -> FastAPI:
     guard.add_guard(app, service)
     engine = APIRouter(responses=ALWAYS)
     engine.include_router(pipelines.open_router)
-    for module in (health, pipelines, runs, task_runs, logs, operations, assets, environments, integrations, state):
+    for module in (runs, task_runs, pipelines, logs, operations, assets, environments, integrations, state, health):
         engine.include_router(module.router)
     app.include_router(engine, prefix=ENGINE)
     app.include_router(engine, prefix=OLD_ENGINE, include_in_schema=False)

@@ -20,7 +20,7 @@ Integration = StrEnum("Integration", {name: name for name in sorted(JOBS_BY_INTE
 
 
 @router.get("/operations", response_model=Envelope[Operation])
-def list_operations(
+async def list_operations(
     service: ServiceHere,
     page: PageHere,
     window: WindowHere,

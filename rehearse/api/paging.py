@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import Depends, Query
-from fastapi.responses import JSONResponse
+from fastapi import Depends, Query, Request
 
-from rehearse.api.dependencies import ServiceHere
 from rehearse.api.errors import invalid
+from rehearse.api.responses import Json
 from rehearse.store.records import timestamp
 
 LONGEST = timedelta(days=7)
@@ -27,9 +26,9 @@ class Page:
     def offset(self) -> int:
         return (self.number - 1) * self.size
 
-    def envelope(self, results: list[Any], total: int) -> JSONResponse:
+    def envelope(self, results: list[Any], total: int) -> Json:
         """The answer. It is not held against its model again, which takes longer than to make it; a test does that."""
-        return JSONResponse({"page": self.number, "pageSize": self.size, "total": total, "results": results})
+        return Json({"page": self.number, "pageSize": self.size, "total": total, "results": results})
 
 
 _Number = Annotated[int, Query(ge=1, le=1_000_000_000)]
@@ -65,12 +64,14 @@ class Window:
 
 
 async def window(
-    service: ServiceHere,
+    request: Request,
     time_from: Annotated[datetime | None, Query(description="With a zone; at most 7 days before time_to.")] = None,
     time_to: Annotated[datetime | None, Query(description="With a zone.")] = None,
 ) -> Window:
     if time_from is None and time_to is None:
-        return Window(timestamp(datetime.now(UTC) - timedelta(hours=service.switches.window_hours)), None, False)
+        since = datetime.now(UTC) - timedelta(hours=request.app.state.service.switches.window_hours)
+        # Of whole minutes: who asks again asks for the same, and what was counted for it is known.
+        return Window(timestamp(since.replace(second=0, microsecond=0)), None, False)
     for name, moment in (("time_from", time_from), ("time_to", time_to)):
         if moment is None:
             raise invalid(["query", name], "Give both time_from and time_to, or none of them", "missing")

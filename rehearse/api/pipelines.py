@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from fastapi import APIRouter, Body, Depends, Query, Response
-from fastapi.responses import JSONResponse
 from pydantic import UUID4, Field
 
 from rehearse.api.bodies import Body as RequestBody
@@ -18,7 +17,7 @@ from rehearse.api.dependencies import Authorized, ServiceHere
 from rehearse.api.errors import ApiError, invalid
 from rehearse.api.models import Envelope, RunStatus, Strict, Time
 from rehearse.api.paging import PageHere
-from rehearse.api.responses import refused
+from rehearse.api.responses import Json, refused
 from rehearse.api.rows import moment
 from rehearse.api.service import Service
 from rehearse.engine.catalog import Catalog, Entry
@@ -180,7 +179,7 @@ def list_pipelines(
     entries = [entry for entry in service.catalog().entries() if name is None or name.lower() in entry.name.lower()]
     newest = listing.newest_runs(service.store.database, [entry.alias for entry in entries])
     if page is None and page_size is None:
-        return JSONResponse([_row(entry, newest.get(entry.alias)) for entry in entries])
+        return Json([_row(entry, newest.get(entry.alias)) for entry in entries])
     entries.sort(key=lambda entry: (entry.name, entry.alias))
     chosen = entries[paging.offset : paging.offset + paging.size]
     return paging.envelope([_row(entry, newest.get(entry.alias)) for entry in chosen], len(entries))

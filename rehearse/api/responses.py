@@ -1,8 +1,11 @@
-"""Which errors a route may answer with, for the OpenAPI document. Any may answer 401, 403, 422, 429 and 503."""
+"""How answers are written, and which errors a route may answer with. Any may answer 401, 403, 422, 429 and 503."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import orjson
+from starlette.responses import JSONResponse
 
 from rehearse.api.models import Error
 
@@ -12,6 +15,16 @@ _SAID = {
     422: "The request is not valid", 429: "Too many requests: wait Retry-After seconds", 503: "The store cannot be used",
     507: "The disk is full",
 }  # fmt: skip
+
+
+class Json(JSONResponse):
+    """A tenth of the time that `json` takes, a page is 40 KB. NaN of an output becomes null: JSON has no such number."""
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return orjson.dumps(content)
+        except TypeError:  # an integer of more than 64 bits
+            return super().render(content)
 
 
 def refused(*statuses: int) -> dict[int | str, dict[str, Any]]:

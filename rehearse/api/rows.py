@@ -87,10 +87,11 @@ def moment(text: str | None) -> str | None:
 
 
 def _times(row: Mapping[str, Any]) -> dict[str, str | None]:
-    moments = [row[name] for name in ("created_at", "started_at", "ended_at", "heartbeat_at") if row.get(name)]
+    created, started, ended = row["created_at"], row["started_at"], row["ended_at"]
+    updated = max(created or "", started or "", ended or "", row.get("heartbeat_at") or "")
     return {
-        "createdAt": moment(moments[0]), "updatedAt": moment(max(moments)),
-        "startedAt": moment(row["started_at"]), "completedAt": moment(row["ended_at"]),
+        "createdAt": moment(created or started), "updatedAt": moment(updated),
+        "startedAt": moment(started), "completedAt": moment(ended),
     }  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Path, Query, Response
-from fastapi.responses import JSONResponse
 from pydantic import UUID4
 
 from rehearse.api import rows, starts
@@ -16,7 +15,7 @@ from rehearse.api.dependencies import Authorized, ServiceHere
 from rehearse.api.errors import ApiError
 from rehearse.api.models import Envelope, PipelineRun, Started
 from rehearse.api.paging import PageHere, WindowHere, comma_list
-from rehearse.api.responses import refused
+from rehearse.api.responses import Json, refused
 from rehearse.api.service import Service
 from rehearse.language.statuses import TERMINAL
 from rehearse.store import listing
@@ -72,7 +71,7 @@ def start_pipeline(
 
 
 @router.get("/pipeline_runs", response_model=Envelope[PipelineRun])
-def list_runs(
+async def list_runs(
     service: ServiceHere,
     page: PageHere,
     window: WindowHere,
@@ -96,10 +95,10 @@ def list_runs(
 
 @router.get("/pipeline_runs/{pipeline_run_id}", response_model=PipelineRun, responses=refused(404))
 @router.get("/pipeline_runs/{pipeline_run_id}/status", response_model=PipelineRun, responses=refused(404))
-def get_run(service: ServiceHere, pipeline_run_id: UUID4) -> Any:
+async def get_run(service: ServiceHere, pipeline_run_id: UUID4) -> Any:
     """Of any age, with the definition that it runs."""
     row = find_run(service, pipeline_run_id)
-    return JSONResponse(_shown(service, [row], starts.definition_of(row))[0])
+    return Json(_shown(service, [row], starts.definition_of(row))[0])
 
 
 @router.post("/pipeline_runs/{pipeline_run_id}/cancel", status_code=204, responses=refused(400, 404))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from fastapi.responses import JSONResponse
 from pydantic import UUID4
 
 from rehearse.api import rows
@@ -14,7 +13,7 @@ from rehearse.api.dependencies import Authorized, ServiceHere
 from rehearse.api.errors import ApiError
 from rehearse.api.models import Envelope, TaskRun
 from rehearse.api.paging import PageHere, ShortPageHere, WindowHere, comma_list
-from rehearse.api.responses import refused
+from rehearse.api.responses import Json, refused
 from rehearse.api.runs import find_run
 from rehearse.api.service import Service
 from rehearse.store import listing
@@ -25,7 +24,7 @@ Superseded = Annotated[bool, Query(description="Also earlier attempts of tasks t
 
 
 @router.get("/task_runs", response_model=Envelope[TaskRun])
-def list_task_runs(
+async def list_task_runs(
     service: ServiceHere,
     page: PageHere,
     window: WindowHere,
@@ -50,7 +49,7 @@ def list_task_runs(
 
 
 @router.get("/pipeline_runs/{pipeline_run_id}/task_runs", response_model=Envelope[TaskRun], responses=refused(404))
-def list_task_runs_of_run(
+async def list_task_runs_of_run(
     service: ServiceHere, pipeline_run_id: UUID4, page: ShortPageHere, include_superseded: Superseded = False
 ) -> Any:
     row = find_run(service, pipeline_run_id)
@@ -63,9 +62,9 @@ def list_task_runs_of_run(
 
 
 @router.get("/task_runs/{task_run_id}", response_model=TaskRun, responses=refused(404))
-def get_task_run(service: ServiceHere, task_run_id: UUID4) -> Any:
+async def get_task_run(service: ServiceHere, task_run_id: UUID4) -> Any:
     """Of any age."""
-    return JSONResponse(_shown(service, [find_task_run(service, str(task_run_id))])[0])
+    return Json(_shown(service, [find_task_run(service, str(task_run_id))])[0])
 
 
 def find_task_run(service: Service, task_run_id: str, run_id: str | None = None) -> Row:

@@ -7,6 +7,7 @@ Connection: `region`; `access_key_id`, `secret_access_key` and `session_token`, 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -59,6 +60,12 @@ def client(service: str, how: dict[str, Any], attempts: int = 3) -> Any:
         service, region_name=region, endpoint_url=how["endpoint_url"], aws_access_key_id=key, aws_secret_access_key=secret,
         aws_session_token=token, config=config,
     )  # fmt: skip
+
+
+def answered(what: str, answer: Mapping[str, Any], field: str) -> None:
+    """Raises CallFailed for a success without the field that S3 always sends: a proxy's page, which boto3 takes for nothing."""
+    if field not in answer:
+        raise CallFailed(f"{what}: the answer has no {field}: that was not S3", "look at endpoint_url and at proxies")
 
 
 def failure(what: str, error: Exception) -> CallFailed:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rehearse.bindings.config import Connection
-from rehearse.jobs.aws_client import SECRET_FIELDS, client, failure
+from rehearse.jobs.aws_client import SECRET_FIELDS, answered, client, failure
 from rehearse.jobs.aws_client import access as aws_access
 from rehearse.jobs.base import Attempt, JobError, Launch
 from rehearse.jobs.calls import CallFailed, Outcome, launch, need_client, no_nul
@@ -69,6 +69,7 @@ def _s3(request: dict[str, Any], since: datetime) -> list[str]:
         )
     except Exception as e:  # of botocore, urllib3 and sockets
         raise failure(what, e) from e
+    answered(what, page, "Name")
     return [item["Key"] for item in page.get("Contents", ()) if _is_new(item["LastModified"], since)]
 
 
@@ -77,7 +78,9 @@ def _azure(request: dict[str, Any], since: datetime) -> list[str]:
     from azure.storage.blob import ContainerClient
 
     credential = request["sas"] or request["key"]
-    container = ContainerClient(request["url"], request["container"], credential=credential, retry_total=1)
+    # Its own first wait is 15 s: longer than who looks every minute has.
+    patience: dict[str, Any] = {"retry_total": 2, "initial_backoff": 1, "increment_base": 2}
+    container = ContainerClient(request["url"], request["container"], credential=credential, **patience)
     try:
         with container:
             pages = container.list_blobs(name_starts_with=request["prefix"] or None, results_per_page=MOST).by_page()

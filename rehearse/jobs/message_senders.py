@@ -139,13 +139,15 @@ def put_into_outbox(root: Path, kind: str, message: Mapping[str, Any], hidden: I
 def _post(
     url: str, headers: dict[str, str], body: Mapping[str, Any], egress: Egress, failure: str | None = None
 ) -> Answer:
-    """Raises CallFailed for any status but 2xx, and when `failure` stands in the answer. The path of a webhook (which has no
-    headers) is its secret, so it is never shown."""
+    """Raises CallFailed for any status but 2xx, for HTML, and when `failure` stands in the answer. The path of a webhook (it
+    has no headers) is its secret, so it is never shown."""
     sent = {"Content-Type": "application/json; charset=utf-8", **headers}
     try:
         answer = exchange("POST", url, sent, json.dumps(body).encode(), egress)
-        if not 200 <= answer.status < 300 or (failure and failure in answer.text):
-            raise answer.failed(hidden=(url, *headers.values()))
+        is_page = answer.text.lstrip().startswith("<")  # of a proxy that wants us to sign in, say
+        if is_page or not 200 <= answer.status < 300 or (failure and failure in answer.text):
+            why = ", which is a page for people" if is_page else ""
+            raise answer.failed(why, hidden=(url, *headers.values()))
     except CallFailed as e:
         is_secret = not headers and len(_path(url)) > 1
         raise CallFailed(str(e).replace(_path(url), "/...") if is_secret else str(e), e.hint) from e.__cause__

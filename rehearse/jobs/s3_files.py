@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rehearse.bindings.config import Connection
-from rehearse.jobs.aws_client import SECRET_FIELDS, access, client, failure
+from rehearse.jobs.aws_client import SECRET_FIELDS, access, answered, client, failure
 from rehearse.jobs.base import Attempt, JobError, Launch
 from rehearse.jobs.calls import (
     OUTPUT_LIMIT,
@@ -57,10 +57,11 @@ def perform(request: dict[str, Any]) -> Outcome:
         s3 = client("s3", request["aws"])
         if request["put"]:
             data = to_bytes(request["contents"], request["encoding"], "contents")
-            s3.put_object(**place, Body=data)
+            answered(f"s3://{name}", s3.put_object(**place, Body=data), "ETag")
             message = f"{len(data):,} bytes written to s3://{name}"
             return Outcome(message=message, operations=[file_written("AWS_S3", name, started)])
         found = s3.get_object(**place)
+        answered(f"s3://{name}", found, "ETag")
         size = int(found["ContentLength"])
         if size > OUTPUT_LIMIT and not request["set_outputs"]:
             return Outcome(message=f"s3://{name} has {size:,} bytes; not read, because set_outputs is not true")

@@ -60,13 +60,14 @@ class _Sqlite:
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._connection.row_factory = sqlite3.Row
             for setting in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
                 self._connection.execute(f"PRAGMA {setting}")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
         with self._errors():
-            return [dict(row) for row in self._connection.execute(sql, values)]
+            cursor = self._connection.execute(sql, values)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> int:
         with self._errors():

@@ -58,7 +58,9 @@ class Tests:
 
 
 def runs(database: Database, tests: Tests, limit: int, offset: int) -> tuple[list[Row], int]:
-    sql = f"SELECT {_RUN} FROM runs{tests.where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+    # What comes before the page is skipped in the index: a deep one costs as much as the first.
+    page = f"SELECT id FROM runs{tests.where} ORDER BY created_at DESC, id DESC LIMIT ? OFFSET ?"
+    sql = f"SELECT {_RUN} FROM runs WHERE id IN ({page}) ORDER BY created_at DESC, id DESC"
     rows = database.rows(sql, (*tests.values, limit, offset))
     return [decoded(row) for row in rows], _count(database, f"FROM runs{tests.where}", tests.values)
 
@@ -102,7 +104,7 @@ def children(database: Database, run_ids: Sequence[str]) -> dict[str, list[Row]]
     found: dict[str, list[Row]] = {run_id: [] for run_id in run_ids}
     sql = (
         "SELECT t.run_id, r.id, r.pipeline, r.pipeline_id, r.name FROM task_runs t JOIN runs r ON r.id = t.child_run "
-        f"WHERE t.run_id IN ({', '.join('?' * len(run_ids))}) ORDER BY r.created_at, r.id"
+        f"WHERE t.child_run IS NOT NULL AND t.run_id IN ({', '.join('?' * len(run_ids))}) ORDER BY r.created_at, r.id"
     )
     for row in database.rows(sql, list(run_ids)) if run_ids else ():
         found[row["run_id"]].append(row)

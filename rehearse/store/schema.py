@@ -10,7 +10,7 @@ from pathlib import Path
 from rehearse.errors import StoreError, UsageError
 from rehearse.store.database import SCHEMA, Database
 
-VERSION = 3
+VERSION = 4
 # Column -> type. What SQLite and PostgreSQL both have: TEXT (also for JSON and for times in UTC), INTEGER.
 TABLES: dict[str, dict[str, str]] = {
     "runs": {
@@ -116,6 +116,7 @@ _INDEXES = {
     "operations_by_run": "operations (run_id)", "requests_by_run": "requests (run_id, handled_at)",
     "runs_by_end": "runs (ended_at)", "runs_by_pipeline_id": "runs (pipeline_id, created_at)",
     "runs_by_time": "runs (created_at, id)", "task_runs_by_time": "task_runs (created_at, id)",
+    "task_runs_with_child": "task_runs (run_id) WHERE child_run IS NOT NULL",
     "operations_by_time": "operations (inserted_at, id)", "operations_by_task_run": "operations (task_run_id)",
     "sensor_events_by_type": "sensor_events (type, created_at)", "firings_by_trigger": "firings (trigger_id, due_at)",
     "alerts_by_status": "alerts (status, next_at)", "anomalies_by_run": "anomalies (run_id)",

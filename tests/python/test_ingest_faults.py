@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,9 +129,8 @@ def test_a_file_held_by_a_notebook_is_waited_for(loaded: Worker) -> None:
 def test_a_file_held_for_too_long_fails_and_names_the_holder(loaded: Worker) -> None:
     holder = hold(loaded, 60)
     try:
-        started = time.monotonic()
         result = loaded("postgres", "products", DUCKDB_LOCK_TIMEOUT="0.5")
-        assert time.monotonic() - started < 8
+        assert holder.poll() is None  # given up before it was let go
     finally:
         holder.kill()
         holder.wait()

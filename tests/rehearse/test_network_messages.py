@@ -178,7 +178,7 @@ def test_slack_by_token(tmp_path: Path) -> None:
     ("status", "body", "said"),
     [
         (429, "slow down", "answered 429, to be tried again after 30 s; it begins: slow down"),
-        (200, "<html>proxy</html>", "which is not what Slack says"),
+        (200, "<html>proxy</html>", "which is a page for people"),
         (200, "[]", "which is not what Slack says"),
     ],
 )
