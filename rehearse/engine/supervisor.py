@@ -33,7 +33,7 @@ from typing import Any, Protocol
 from rehearse.engine import receiver
 from rehearse.engine.attempt_folder import CLAIM, EXIT, LOG, STOP, TASK, replace, sync, write_once
 from rehearse.engine.masking import Masker
-from rehearse.engine.processes import adopt_orphans, die_with_parent, kill_children, kill_group, start_time
+from rehearse.engine.processes import Lifeline, adopt_orphans, kill_children, kill_group, start_time
 
 REPORT_VARIABLE = "REHEARSE_REPORT_FD"  # of jobs.report
 _REPORT_LIMIT = 50_000_000
@@ -179,20 +179,23 @@ class Supervisor:
         """Run one command to its end; returns the code as `Popen` does, negative for a signal."""
         output, output_end = os.pipe()
         reports, report_end = os.pipe()
+        lifeline = Lifeline()
         env = step["env"] | {
             "ORCHESTRA_WEBHOOK_URL": f"http://127.0.0.1:{self.server.getsockname()[1]}",
             REPORT_VARIABLE: str(report_end),
         }
         try:
             start = _fork if step.get("call") and self.spec.get("warm") else _spawn
-            child = start(step, env, (output, reports, output_end, report_end))
+            child = start(step, env, (output, reports, output_end, report_end), lifeline)
         except BaseException:
-            os.close(output)
-            os.close(reports)
+            for end in (output, reports, lifeline.end):
+                os.close(end)
+            lifeline.let_go()
             raise
         finally:
             os.close(output_end)
             os.close(report_end)
+        lifeline.tie(child.pid)
         try:
             webhook = {"port": self.server.getsockname()[1], "token": self.spec["token"]}
             replace(self.folder, TASK, {"pid": child.pid, "started": start_time(child.pid), "webhook": webhook})
@@ -206,6 +209,7 @@ class Supervisor:
         finally:
             os.close(output)
             os.close(reports)
+            lifeline.let_go()
 
     def _attend(self, child: Child, output: int, reports: int) -> int:
         report = _Lines(self.mailbox.say)
@@ -261,11 +265,11 @@ class _Lines:
                 self._handle(said)
 
 
-def _spawn(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int, int]) -> Child:
+def _spawn(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int, int], lifeline: Lifeline) -> Child:
     output, report = pipes[2:]
     return subprocess.Popen(
         step["argv"], env=env, cwd=step["cwd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        start_new_session=True, pass_fds=(report,), preexec_fn=die_with_parent,
+        start_new_session=True, pass_fds=(report, lifeline.end),
     )  # fmt: skip
 
 
@@ -285,7 +289,7 @@ class _Forked:
         return self.returncode
 
 
-def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int, int]) -> Child:
+def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int, int], lifeline: Lifeline) -> Child:
     """The step as a function in a child of ours: what we have imported it need not import again.
 
     The child leaves by SystemExit through all our callers, so that what it has registered for its exit is done.
@@ -296,7 +300,7 @@ def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int,
     if pid:
         return _Forked(pid)
     os.setsid()
-    die_with_parent()
+    lifeline.let_go()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGCHLD):
@@ -304,7 +308,7 @@ def _fork(step: dict[str, Any], env: dict[str, str], pipes: tuple[int, int, int,
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(pipes[2], 1)
     os.dup2(pipes[2], 2)
-    kept = sorted(pipes)  # our callers close them on the way out
+    kept = sorted((*pipes, lifeline.end))  # our callers close them on the way out
     for low, high in zip([2, *kept], [*kept, 4096], strict=True):
         os.closerange(low + 1, high)
     os.chdir(step["cwd"])
