@@ -59,12 +59,12 @@ def test_plan(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def call(monkeypatch: pytest.MonkeyPatch, case: str, verb: str, expected: dict[str, Any]) -> tuple[int, str]:
     """The verb in this process, from the folder of the cases. An error that we raise on purpose gives its exit code."""
-    from rehearse.cli.app import app
+    from rehearse.cli.app import make_app
     from rehearse.errors import RehearseError
 
     monkeypatch.chdir(CASES)
     files = [f"{case}/{name}" for name in expected.get("files", ["pipeline.yml"])]
-    done = CliRunner().invoke(app, [verb, *files, "--json", *expected.get("arguments", [])])
+    done = CliRunner().invoke(make_app(), [verb, *files, "--json", *expected.get("arguments", [])])
     if isinstance(done.exception, RehearseError):
         assert expected["error"] in f"{done.exception} ({done.exception.hint})"
         return done.exception.exit_code, ""

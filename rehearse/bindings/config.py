@@ -4,7 +4,6 @@ holds no secret itself: see `secrets`.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from rehearse.bindings.fields import check_key
 from rehearse.bindings.places import Places
 from rehearse.bindings.schedules import Policies, make_policies
 from rehearse.errors import BindingError
+from rehearse.language.words import did_you_mean
 
 __all__ = ["FILE", "MODES", "Bindings", "Connection", "find_root", "load_bindings"]
 FILE = "rehearse.toml"
@@ -41,9 +41,8 @@ class Bindings:
             name = next(iter(self.environments), "local")
             return name, dict(self.environments.get(name, {}))
         if name not in self.environments:
-            close = difflib.get_close_matches(name, self.environments, 1)
             known = ", ".join(self.environments) or "none"
-            hint = f"did you mean '{close[0]}'?" if close else f"{FILE} has: {known}"
+            hint = did_you_mean(name, self.environments) or f"{FILE} has: {known}"
             raise BindingError(f"there is no environment '{name}'", hint)
         return name, dict(self.environments[name])
 
@@ -52,8 +51,7 @@ class Bindings:
         if connection_id and connection_id != "default_00000":
             found = self.connections.get(connection_id)
             if found is None:
-                close = difflib.get_close_matches(connection_id, self.connections, 1)
-                hint = f"did you mean '{close[0]}'?" if close else f"add [connections.{connection_id}] to {FILE}"
+                hint = did_you_mean(connection_id, self.connections) or f"add [connections.{connection_id}] to {FILE}"
                 raise BindingError(f"there is no connection '{connection_id}' for this {integration} task", hint)
             return found
         defaults = [c for c in self.connections.values() if c.integration == integration and c.default]

@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from rehearse.bindings.config import Bindings
     from rehearse.engine.active import ActiveRun
+    from rehearse.engine.forge import Forge
     from rehearse.planning.plan import Plan
     from rehearse.planning.selection import Carried
     from rehearse.store.records import Store
@@ -66,10 +67,11 @@ def drive(
     *,
     here: Path,
     only: str | None = None,
+    forge: Forge | None = None,
 ) -> int:
     """Run a plan, or without one what was abandoned, to the end; returns the exit code. Raises RehearseError.
 
-    `only`: of the abandoned runs just this one.
+    `only`: of the abandoned runs just this one. `forge`: see `Workshop`.
     """
     from rehearse.cli.problems import print_json
     from rehearse.cli.progress import make_progress
@@ -82,7 +84,7 @@ def drive(
     from rehearse.store.records import open_store
 
     approvals = _approvals(options.approvals)
-    workshop = Workshop(bindings.root, bindings)
+    workshop = Workshop(bindings.root, bindings, forge)
     workshop.warm_up()  # it starts while we open the store
     store = open_store(bindings.root)
     try:

@@ -41,6 +41,10 @@ def run(
     """
     from rehearse.cli.first_use import introduce
     from rehearse.cli.problems import show_problem
+    from rehearse.engine.forge import Forge
+
+    forge = Forge()
+    forge.warm_up()  # it starts on another core while we read the file; should that be invalid, it ends with us
 
     selection = Selection(tasks or (), continue_downstream, from_failed)
     prepared = prepare(file, inputs, environment, selection, set_env=set_env)
@@ -55,4 +59,6 @@ def run(
     elif tasks:
         record["selection"] = prepared.selection(tasks=list(tasks), continue_downstream=continue_downstream)
     options = Options(workers, executor, approvals, resume=not no_resume, as_json=as_json)
-    raise typer.Exit(drive(prepared.bindings, options, prepared.plan, prepared.carried, record, here=Path.cwd()))
+    raise typer.Exit(
+        drive(prepared.bindings, options, prepared.plan, prepared.carried, record, here=Path.cwd(), forge=forge)
+    )

@@ -74,12 +74,13 @@ class Ended:
 
 
 class Workshop:
-    """A checkout in which attempts are executed, with its bindings and the processes that start tasks."""
+    """A checkout in which attempts are executed, with its bindings and the processes that start tasks. `forge`: one without
+    preloaded modules that has started already."""
 
-    def __init__(self, root: Path, bindings: Bindings):
+    def __init__(self, root: Path, bindings: Bindings, forge: Forge | None = None):
         self.root = root
         self.bindings = bindings
-        self._forges: dict[tuple[str, ...], Forge] = {}
+        self._forges: dict[tuple[str, ...], Forge] = {(): forge} if forge else {}
         self._lock = threading.Lock()
 
     def prepare(self, spec: AttemptSpec) -> tuple[Prepared, Connection | None]:

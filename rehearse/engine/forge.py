@@ -49,11 +49,8 @@ class Forge:
                 self._control.close()
                 self._control = None
             if self._process is not None:
-                try:
-                    self._process.wait(timeout=2)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()  # it still imports what nobody wants any more
-                    self._process.wait()
+                self._process.kill()  # it has nothing to put in order, and its supervisors go on
+                self._process.wait()
                 self._process = None
 
     def _send(self, channel: socket.socket) -> None:

@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import requires, version
 from pathlib import Path
 from typing import Any
 
@@ -267,6 +266,8 @@ def _install(packages: list[str], interpreter: str, uv: str | None, env: dict[st
 
 def _with_dependencies(name: str) -> list[str]:
     """`name==version` of an installed package and of all that it needs."""
+    from importlib.metadata import requires, version  # 10 ms, which only --isolate pays
+
     found: dict[str, str] = {}
     waiting = [name]
     while waiting:
@@ -301,27 +302,24 @@ def _run(command: list[str], env: dict[str, str], cwd: str, what: str) -> None:
         raise BuildError(f"{what} failed (exit code {process.returncode}){why}; the log has all of its output")
 
 
-_BLAME = [
-    re.compile(pattern)
-    for pattern in (
-        r"No matching distribution found for ([\w.-]+)",
-        r"satisfies the requirement ([\w.-]+)",
-        r"[Bb]ecause (?:only )?([\w.-]+)(?:[<>=!~]\S*)? was not found",
-        r"there (?:is|are) no versions? of ([\w.-]+)",
-        r"[Ff]ailed to (?:download|build|prepare) `([\w.-]+)",
-        r"[Ff]ailed to fetch: `?\w+://\S*?([\w.-]+)/?[` ]",
-        r"[Ff]ailed (?:building wheel for |to build ')([\w.-]+)",
-        r"[Uu]nable to find installation candidates for ([\w.-]+)",
-        r"depends on ([\w.-]+) \([^)]*\) which doesn't match any versions",
-        r"Invalid requirement: '([\w.-]+)",
-    )
-]
+_BLAME = (  # compiled when an installer fails
+    r"No matching distribution found for ([\w.-]+)",
+    r"satisfies the requirement ([\w.-]+)",
+    r"[Bb]ecause (?:only )?([\w.-]+)(?:[<>=!~]\S*)? was not found",
+    r"there (?:is|are) no versions? of ([\w.-]+)",
+    r"[Ff]ailed to (?:download|build|prepare) `([\w.-]+)",
+    r"[Ff]ailed to fetch: `?\w+://\S*?([\w.-]+)/?[` ]",
+    r"[Ff]ailed (?:building wheel for |to build ')([\w.-]+)",
+    r"[Uu]nable to find installation candidates for ([\w.-]+)",
+    r"depends on ([\w.-]+) \([^)]*\) which doesn't match any versions",
+    r"Invalid requirement: '([\w.-]+)",
+)
 
 
 def blamed_package(output: str) -> str | None:
     """The package that pip, uv or Poetry could not install, out of what they print."""
     text = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m|[│╰─▶├×]", "", output)) + " "
-    return next((match.group(1) for pattern in _BLAME if (match := pattern.search(text))), None)
+    return next((match.group(1) for pattern in _BLAME if (match := re.search(pattern, text))), None)
 
 
 def _reason(text: str) -> str:

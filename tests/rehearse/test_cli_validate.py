@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from rehearse.cli.app import app
+from rehearse.cli.app import make_app
 from rehearse.errors import BindingError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,7 @@ def call(bin_dir: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProce
 
 
 def invoke(*arguments: str) -> Result:
-    done = CliRunner().invoke(app, list(arguments))
+    done = CliRunner().invoke(make_app(), list(arguments))
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done

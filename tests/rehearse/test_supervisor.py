@@ -36,18 +36,22 @@ def forge() -> Iterator[Forge]:
     forge.close()
 
 
+def specification(folder: Path, *argv: str, env: dict[str, str] | None = None) -> dict[str, Any]:
+    folder.mkdir()
+    steps = [{"argv": list(argv), "env": {"PATH": os.defpath} | (env or {}), "cwd": str(folder.parent), "call": None}]
+    return {
+        "folder": str(folder), "steps": steps, "secrets": [SECRET], "timeout": None, "grace": 0.5,
+        "task_run_id": "run-1", "token": "the-token", "outputs_limit": 5_000_000, "log_limit": 3_000_000,
+        "crash_at": None,
+    }  # fmt: skip
+
+
 @pytest.fixture
 def start(forge: Forge, tmp_path: Path) -> Start:
     def start(*argv: str, env: dict[str, str] | None = None, **fields: Any) -> tuple[Path, socket.socket]:
         folder = tmp_path / f"attempt{len(list(tmp_path.iterdir()))}"
-        folder.mkdir()
-        steps = [{"argv": list(argv), "env": {"PATH": os.defpath} | (env or {}), "cwd": str(tmp_path), "call": None}]
-        spec = {
-            "folder": str(folder), "steps": steps, "secrets": [SECRET], "timeout": None, "grace": 0.5,
-            "task_run_id": "run-1", "token": "the-token", "outputs_limit": 5_000_000, "log_limit": 3_000_000,
-            "crash_at": None,
-        }  # fmt: skip
-        return Path(fields.get("folder", folder)), forge.start(spec | fields)
+        spec = specification(folder, *argv, env=env) | fields
+        return Path(spec["folder"]), forge.start(spec)
 
     return start
 
@@ -136,19 +140,66 @@ os.kill(os.getpid(), 9)
     assert look(tmp_path) == NEVER
 
 
+def spares(forge: Forge) -> list[int]:
+    """The supervisors that wait for a task."""
+    assert forge._process is not None
+    pid = forge._process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_supervisor_that_is_killed_while_it_waits_is_replaced(tmp_path: Path) -> None:
+    forge = Forge()
+    forge.warm_up()
+    [spare] = until(lambda: spares(forge), "there is no spare")
+    os.kill(spare, signal.SIGKILL)
+    until(lambda: is_gone(spare), "it lives on")
+    folder = tmp_path / "attempt"
+    channel = forge.start(specification(folder, "echo", "done"))
+    ended, log = finish((folder, channel))
+    assert (ended["code"], log) == (0, b"done\n")
+    forge.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_a_supervisor_that_waits_ends_with_the_forge_and_one_that_works_does_not(tmp_path: Path) -> None:
+    forge = Forge()
+    folder = tmp_path / "attempt"
+    channel = forge.start(specification(folder, "sh", "-c", "while [ ! -e go ]; do sleep 0.02; done; echo done"))
+    claim = until(lambda: read(str(folder), CLAIM), "it never began")
+    [spare] = until(lambda: [pid for pid in spares(forge) if pid != claim["pid"]], "there is no spare")
+    assert forge._process is not None
+    forge._process.kill()
+    until(lambda: is_gone(spare), "it lives on")
+    assert look(folder) == RUNNING
+    (tmp_path / "go").touch()
+    assert finish((folder, channel))[1] == b"done\n"
+    forge.close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
+def test_fault_03_a_killed_supervisor_takes_the_whole_task_with_it(start: Start, tmp_path: Path) -> None:
+    """Its children, too: by the lifeline, without anybody who looks."""
+    code = "import subprocess; p = subprocess.Popen(['sleep', '99']); print(p.pid, flush=True); p.wait()"
+    folder, channel = start(PYTHON, "-c", code)
+    grandchild = int(until(lambda: (folder / "log").exists() and (folder / "log").read_text(), "it never began"))
+    claim = read(str(folder), CLAIM)
+    assert claim is not None
+    os.kill(claim["pid"], signal.SIGKILL)
+    until(lambda: is_gone(grandchild), "it lives on")
+    channel.close()
+
+
 def test_fault_02_a_task_outlives_the_engine_that_started_it(tmp_path: Path) -> None:
     folder = tmp_path / "attempt"
-    folder.mkdir()
-    step = {
-        "argv": ["sh", "-c", "sleep 0.5; echo done"],
-        "env": {"PATH": os.defpath},
-        "cwd": str(tmp_path),
-        "call": None,
-    }
-    spec = {
-        "folder": str(folder), "steps": [step], "secrets": [], "timeout": None, "grace": 1, "task_run_id": "x",
-        "token": "t", "outputs_limit": 1, "log_limit": 1000, "crash_at": None,
-    }  # fmt: skip
+    spec = specification(folder, "sh", "-c", "sleep 0.5; echo done")
     code = """
 import json, os, sys, time
 from rehearse.engine.forge import Forge
