@@ -11,15 +11,19 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingestion.catalogue import Entry
-from ingestion.errors import IngestError, LoadError, SourceError, UsageError, first_line
-from ingestion.sources import Source, open_source
-from ingestion.warehouse import DuckDbFile, exclusive
+from ingestion.catalogue import Entry, SourceSettings
+from ingestion.destinations import open_destination, translated
+from ingestion.errors import UsageError
+from ingestion.reading import ahead
+from ingestion.shaping import ROW_VERSION, Shaper, as_table, with_version, without
+from ingestion.sources import EVERYTHING, Source, Span, open_source
+from ingestion.warehouse import exclusive
 
 if TYPE_CHECKING:
     import dlt
@@ -28,56 +32,104 @@ if TYPE_CHECKING:
 # What the README promises must not depend on where the command runs, so it does not only stand in .dlt/config.toml.
 INVARIANTS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
-    "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "true",
+    "NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID": "false",  # we do: dlt writes every file a second time for it
     "DESTINATION__REPLACE_STRATEGY": "insert-from-staging",
 }
+LOAD_ID = "_dlt_load_id"
 DELETED = "_deleted"
+SNAPSHOT = "_snapshot_date"
+QUARANTINE = "_quarantine"
+SAMPLE = "_sample"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an invocation differs from the ordinary one. `span`: a range of the cursor to read again (a backfill); `limit`: at
+    most so many rows, into a table beside; `dry_run`: look, and write nothing; `day`: of a snapshot; `verify`: count both
+    sides."""
+
+    full_refresh: bool = False
+    span: Span = EVERYTHING
+    limit: int | None = None
+    dry_run: bool = False
+    day: date | None = None
+    verify: bool = False
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What one invocation did. rows: written, new or changed; deleted: tombstones applied; cursors: ISO text."""
+    """What one invocation did. rows: written, new or changed; deleted: tombstones applied; quarantined: put aside; cursors:
+    ISO text. A dry run has written nothing: rows is what would be read, as far as the source tells, else null."""
 
     source: str
     object: str
     table: str
     destination: str
+    pattern: str
     mode: str
-    rows: int
+    rows: int | None
     deleted: int
+    quarantined: int
     cursor_from: str | None
     cursor_to: str | None
     seconds: float
+    dry_run: bool = False
+    verified: bool | None = None
+    verification: dict[str, int] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {"schema_version": 1, **asdict(self)}
 
 
-def ingest(entry: Entry, destination: str = "duckdb", full_refresh: bool = False) -> Summary:
+def ingest(
+    entry: Entry, settings: SourceSettings, destination: str = "duckdb", options: Options = Options()
+) -> Summary:
     """Extracts and loads one object. Raises ConfigError, SourceError, LoadError, UsageError."""
     started = time.monotonic()
+    refuse_contradiction(entry, options)
     os.environ.update(INVARIANTS)
     # dlt logs a failure with a long traceback; ours says the same in four lines. RUNTIME__LOG_LEVEL=INFO shows its own.
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     import dlt
 
+    if options.limit is not None:
+        entry = replace(entry, name=entry.name + SAMPLE, pattern="replace", deletes="none", cursor=None)
     name = f"{entry.source}_{entry.name}"
     root = os.environ.get("DLT_PIPELINES_DIR") or dlt.config.get("pipelines_dir") or Path(".dlt", ".pipelines")
     folder = Path(root).resolve() / destination
     # Two invocations for the same object would read the same cursor, and the slower one would put older rows back.
     with exclusive(folder / f"{name}.lock", f"another invocation for {entry.source}.{entry.name}"):
         shutil.rmtree(folder / name, ignore_errors=True)
-        target, held = _destination(destination)
-        with closing(open_source(entry.source)) as source, _translated(entry, destination):
+        target, held = open_destination(destination)
+        with closing(open_source(settings)) as source, translated(entry, destination):
             pipeline = dlt.pipeline(
                 pipeline_name=name, pipelines_dir=str(folder), destination=target, dataset_name=f"raw_{entry.source}"
             )
-            return _Run(pipeline, entry, source, held, full_refresh).run(destination, started)
+            return _Run(pipeline, entry, source, held, options).run(destination, started)
+
+
+def refuse_contradiction(entry: Entry, options: Options) -> None:
+    """Raises UsageError for options that this object cannot have."""
+    if options.span:
+        if not entry.cursor:
+            raise UsageError(f"{entry.source}.{entry.name} has no cursor, so it has no range that could be loaded")
+        if entry.pattern not in ("merge", "append") or not entry.key:
+            raise UsageError(
+                f"a range of {entry.source}.{entry.name} cannot be loaded again",
+                why=f"its pattern is {entry.pattern}" + ("" if entry.key else ", and it has no key: rows would be there twice"),
+                hint="a range needs pattern merge, or append with a key",
+            )  # fmt: skip
+        if options.full_refresh or options.limit is not None:
+            raise UsageError("a range, --full-refresh and --limit exclude each other")
+    if options.day and entry.pattern != "snapshot":
+        raise UsageError(f"--date is the day of a snapshot, and the pattern of {entry.name} is {entry.pattern}")
 
 
 class _Run:
-    def __init__(self, pipeline: dlt.Pipeline, entry: Entry, source: Source, held: Any, full_refresh: bool):
-        self.pipeline, self.entry, self.source, self.held, self.full = pipeline, entry, source, held, full_refresh
+    def __init__(self, pipeline: dlt.Pipeline, entry: Entry, source: Source, held: Any, options: Options):
+        self.pipeline, self.entry, self.source, self.held, self.options = pipeline, entry, source, held, options
+        self.full = options.full_refresh
+        self.first = False
         self.deleted = 0
 
     def run(self, destination: str, started: float) -> Summary:
@@ -85,43 +137,88 @@ class _Run:
         with self.held():
             pipeline.sync_destination()
             present = self._present()
-        lost = (
-            present is None and entry.name in pipeline.default_schema.tables if pipeline.default_schema_name else False
-        )
+        stored = pipeline.default_schema.tables.get(entry.name) if pipeline.default_schema_name else None
+        # A table that somebody dropped is still in dlt's stored schema, so it would not be created again.
+        lost = present is None and stored is not None
         cursor_from = self._cursor()
-        self.full = self.full or entry.pattern == "replace" or present is None or cursor_from is None
-        if self.full:
-            cursor_from = present = None
+        is_range = bool(self.options.span)
+        if is_range and present is None:
+            raise UsageError(
+                f"there is no {entry.table} yet into which a range could be loaded",
+                hint="run once without --from and --to",
+            )
+        self.first = present is None
+        if not is_range:
+            self.full = self.full or not entry.is_incremental or present is None or cursor_from is None
+        if is_range:
+            cursor_from = self.options.span.lower
+        elif self.full:
+            cursor_from = None
+            present = present if entry.pattern == "history" else None
+        span = self.options.span or Span(_below(cursor_from, entry.lag_value))
+        mode = "range" if is_range else "full" if self.full else "incremental"
+        if self.options.dry_run:
+            return self._summary(destination, mode, self.source.count(entry, span), 0, cursor_from, None, started)
+        naming = pipeline.default_schema.naming if pipeline.default_schema_name else None
+        shaper = Shaper(entry, set(stored["columns"]) if stored and present is not None else None, naming)
         info = pipeline.extract(
-            self._resource(cursor_from, present),
+            self._resource(span, present, shaper),
             loader_file_format="parquet",
-            # A table that somebody dropped is still in dlt's stored schema, so it would not be created again.
             refresh="drop_resources" if lost else None,
         )
-        items = sum(
+        items = self._items(info, entry.name)
+        cursor_to = self.options.span.upper if is_range else self._cursor() or cursor_from
+        if shaper.quarantined:
+            pipeline.extract(_quarantine(entry, shaper), loader_file_format="parquet")
+        # With nothing new there is nothing to commit; the package on disk goes away with the next invocation.
+        if self.full or items or shaper.quarantined:
+            pipeline.normalize()
+            _give_back_memory()
+            with self.held():
+                pipeline.load()
+        aside = len(shaper.quarantined)
+        done = self._summary(destination, mode, items - self.deleted, aside, cursor_from, cursor_to, started)
+        return replace(done, **self._verified()) if self.options.verify else done
+
+    def _verified(self) -> dict[str, Any]:
+        """Rows of the whole object on both sides. A row that comes in between makes them differ: look again then."""
+        entry = self.entry
+        where = f" where {DELETED} = false" if entry.deletes == "compare_keys" else ""
+        if entry.pattern == "history":
+            where = " where _dlt_valid_to is null"
+        elif entry.pattern == "snapshot":
+            where = f" where {SNAPSHOT} = '{self.options.day or datetime.now(UTC).date()}'"
+        with self.held(), self.pipeline.sql_client() as client:
+            table = client.make_qualified_table_name(
+                self.pipeline.default_schema.naming.normalize_identifier(entry.name)
+            )
+            [(ours,)] = client.execute_sql(f"select count(*) from {table}{where}") or [(0,)]
+        if entry.key and entry.deletes != "flag":  # rows that are marked are in the table, too
+            theirs: int | None = sum(batch.num_rows for batch in self.source.keys(entry))
+        else:
+            theirs = self.source.count(entry, EVERYTHING)
+        if theirs is None:
+            raise UsageError(f"{entry.source} cannot tell how many rows {entry.entity} has", hint="leave --verify out")
+        return {"verified": theirs == ours, "verification": {"source_rows": int(theirs), "table_rows": int(ours)}}
+
+    def _summary(
+        self, destination: str, mode: str, rows: int | None, quarantined: int, low: Any, high: Any, started: float
+    ) -> Summary:
+        entry = self.entry
+        return Summary(
+            source=entry.source, object=entry.name, table=entry.table, destination=destination, pattern=entry.pattern,
+            mode=mode, rows=rows, deleted=self.deleted, quarantined=quarantined, cursor_from=_text(low),
+            cursor_to=_text(high), seconds=round(time.monotonic() - started, 2), dry_run=self.options.dry_run,
+        )  # fmt: skip
+
+    def _items(self, info: Any, name: str) -> int:
+        normalized = self.pipeline.default_schema.naming.normalize_identifier(name)
+        return sum(
             table.items_count
             for steps in info.metrics.values()
             for step in steps
             for table_name, table in step["table_metrics"].items()
-            if table_name == pipeline.default_schema.naming.normalize_identifier(entry.name)
-        )
-        cursor_to = self._cursor() or cursor_from
-        # With nothing new there is nothing to commit; the package on disk goes away with the next invocation.
-        if self.full or items:
-            pipeline.normalize()
-            with self.held():
-                pipeline.load()
-        return Summary(
-            source=entry.source,
-            object=entry.name,
-            table=entry.table,
-            destination=destination,
-            mode="full" if self.full else "incremental",
-            rows=items - self.deleted,
-            deleted=self.deleted,
-            cursor_from=_text(cursor_from),
-            cursor_to=_text(cursor_to),
-            seconds=round(time.monotonic() - started, 2),
+            if table_name == normalized
         )
 
     def _cursor(self) -> Any | None:
@@ -135,12 +232,13 @@ class _Run:
 
         Without delete detection no row is read, only whether the table is still there.
         """
+        import dlt
         from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
         entry, pipeline = self.entry, self.pipeline
-        if not pipeline.default_schema_name:
-            return None
-        naming = pipeline.default_schema.naming
+        # A load that was killed may have left its rows without the schema that dlt stores after them.
+        schema = pipeline.default_schema if pipeline.default_schema_name else dlt.Schema(pipeline.pipeline_name)
+        naming = schema.naming
         with pipeline.sql_client() as client:
             columns = ", ".join(client.escape_column_name(naming.normalize_identifier(key)) for key in entry.key) or "1"
             table = client.make_qualified_table_name(naming.normalize_identifier(entry.name))
@@ -152,145 +250,124 @@ class _Run:
                 return None
         return keys.rename_columns(list(entry.key)) if entry.key else keys
 
-    def _resource(self, lower: Any | None, present: pa.Table | None) -> Any:
+    def _resource(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Any:
         import dlt
 
         entry = self.entry
         # The key alone would hide a second change within the cursor's resolution (a second, for some systems).
-        incremental = entry.cursor and dlt.sources.incremental(
-            entry.cursor, primary_key=_whole_row, on_cursor_value_missing="include"
+        incremental = (
+            dlt.sources.incremental(
+                entry.cursor, primary_key=_whole_row, on_cursor_value_missing="include", lag=entry.lag_value or None
+            )
+            if entry.cursor and not self.options.span and (entry.is_incremental or entry.pattern == "replace")
+            else None
         )
+        columns: dict[str, Any] = {LOAD_ID: {"data_type": "text", "nullable": False}}
+        disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
+        merge_key: Any = None
+        if entry.pattern == "history":
+            disposition = {"disposition": "merge", "strategy": "scd2", "row_version_column_name": ROW_VERSION}
+            merge_key = None if self.full else list(entry.key)  # else what is not read again would be retired
+        elif entry.pattern == "snapshot":
+            merge_key = SNAPSHOT
+        elif self.first:
+            disposition = "append"  # one file, one transaction: whoever looks sees all of it or nothing
+        elif self.full:
+            disposition = "replace"
+        elif entry.pattern == "append" and not self.options.span:
+            disposition = "append"
+        if entry.deletes == "compare_keys":
+            columns[DELETED] = {"data_type": "bool", "hard_delete": not self.full}
         return dlt.resource(
-            self._batches(lower, present),
+            self._stamped(span, present, shaper),
             name=entry.name,
-            primary_key=list(entry.key) or None,
-            write_disposition="replace" if self.full else {"disposition": "merge", "strategy": "delete-insert"},
-            columns={DELETED: {"data_type": "bool", "hard_delete": not self.full}}
-            if entry.deletes == "compare_keys"
-            else None,
-            incremental=incremental or None,
+            primary_key=list(entry.key) if entry.key and entry.pattern not in ("history", "snapshot") else None,
+            merge_key=merge_key,
+            write_disposition=disposition,
+            columns=columns,
+            incremental=incremental,
+            schema_contract={"columns": "freeze", "data_type": "freeze"} if entry.contract == "freeze" else None,
         )
 
-    def _batches(self, lower: Any | None, present: pa.Table | None) -> Iterator[pa.Table]:
+    def _stamped(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Iterator[pa.Table]:
+        """The next batch is read and shaped while dlt writes the one before."""
+        import pyarrow as pa
+        from dlt.common.storages.load_package import load_package_state
+
+        load_id = load_package_state()["load_id"]
+        for table in ahead(self._batches(span, present, shaper)):
+            yield table.append_column(
+                pa.field(LOAD_ID, pa.string(), nullable=False), pa.repeat(pa.scalar(load_id), len(table))
+            )
+
+    def _batches(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Iterator[pa.Table]:
         import pyarrow as pa
 
         entry, compare = self.entry, self.entry.deletes == "compare_keys"
-        find_deletes = compare and present is not None and present.num_rows > 0
+        find_deletes = compare and not self.options.span and present is not None and present.num_rows > 0
         # Keys are read before the rows: a row that appears in between is no orphan then, at worst a delete waits
         # for the next run.
-        gone = (
-            _without(present, [_table(batch, entry.key) for batch in self.source.keys(entry)]) if find_deletes else None
-        )
+        gone = without(present, [shaper.keys(batch) for batch in self.source.keys(entry)]) if find_deletes else None
         seen: list[pa.Table] = []
         schema = None
-        for batch in self.source.batches(entry, lower):
-            table = _table(batch, entry.key)
+        left = self.options.limit
+        for batch in self.source.batches(entry, span):
+            table = shaper.rows(batch)
+            if left is not None:
+                table = table.slice(0, left)
+                left -= len(table)
             if find_deletes:
                 seen.append(table.select(entry.key))
             schema = table.schema
-            yield table.append_column(DELETED, pa.repeat(pa.scalar(False), len(table))) if compare else table
+            if compare:
+                table = table.append_column(DELETED, pa.repeat(pa.scalar(False), len(table)))
+            elif entry.pattern == "history":
+                table = with_version(table)
+            elif entry.pattern == "snapshot":
+                day = self.options.day or datetime.now(UTC).date()
+                table = table.append_column(SNAPSHOT, pa.repeat(pa.scalar(day), len(table)))
+            if len(table) or self.full:  # after an empty one dlt (1.31) fails when there is a lag
+                yield table
+            if left == 0:
+                break
         if gone is not None and schema is not None:
-            gone = _without(gone, seen)
+            gone = without(gone, seen)
             self.deleted = gone.num_rows
             if gone.num_rows:
                 # Through the empty table of the same shape every other column is null and has its type.
-                rows = _table(pa.concat_tables([schema.empty_table(), gone], promote_options="default"), entry.key)
+                rows = pa.concat_tables([schema.empty_table(), gone], promote_options="default")
+                rows = as_table(rows, entry.key)
                 yield rows.append_column(DELETED, pa.repeat(pa.scalar(True), len(rows)))
 
 
-def _without(keys: pa.Table, others: list[pa.Table]) -> pa.Table:
-    """The rows of `keys` that are in none of the other tables of keys (anti-join, in Arrow)."""
+def _quarantine(entry: Entry, shaper: Shaper) -> Any:
+    """The rows that were put aside, beside the table; the same row once."""
+    import dlt
     import pyarrow as pa
 
-    other = pa.concat_tables(others)
-    return keys.cast(other.schema).join(other, keys=other.schema.names, join_type="left anti")
+    return dlt.resource(
+        [pa.Table.from_pylist(shaper.quarantined)], name=entry.name + QUARANTINE, primary_key="_row_id",
+        write_disposition="merge",
+    )  # fmt: skip
 
 
-def _table(batch: Any, key: tuple[str, ...]) -> pa.Table:
-    """The batch as a table whose key columns cannot be null, which is what dlt's primary_key says of them."""
+def _give_back_memory() -> None:
+    """What Arrow keeps for the next batch; there is none, and the destination wants some."""
     import pyarrow as pa
 
-    table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
-    return table.cast(pa.schema([field.with_nullable(field.name not in key) for field in table.schema]))
+    pa.default_memory_pool().release_unused()
 
 
 def _whole_row(item: Any) -> list[str]:
-    """Every column tells two rows at the cursor's boundary apart. dlt asks once with a table, then with each row."""
-    return list(item) if isinstance(item, dict) else item.schema.names
+    """All columns of the source tell two rows at the cursor's boundary apart. dlt asks with a table, then with each row."""
+    return [name for name in (item if isinstance(item, dict) else item.schema.names) if name != LOAD_ID]
+
+
+def _below(cursor: Any | None, lag: float) -> Any | None:
+    if cursor is None or not lag:
+        return cursor
+    return cursor - timedelta(seconds=lag) if isinstance(cursor, datetime) else cursor - type(cursor)(lag)
 
 
 def _text(value: Any | None) -> str | None:
     return None if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _destination(name: str) -> tuple[Any, Any]:
-    """dlt's destination, and what to hold while it is open: the DuckDB file's lock, or nothing."""
-    import dlt
-    from dlt.common.destination import Destination
-    from dlt.common.destination.exceptions import DestinationException
-
-    if name != "duckdb":
-        try:
-            return Destination.from_reference(name), nullcontext
-        except (DestinationException, ImportError, AttributeError) as error:
-            why = first_line(error)
-            raise UsageError(
-                f"unknown destination {name!r}", why=why, hint="duckdb, postgres, snowflake, ..."
-            ) from error
-    configured = dlt.secrets.get("destination.duckdb.credentials")
-    if configured:
-        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
-
-        database = dlt.secrets.get("destination.duckdb.credentials", DuckDbCredentials).database
-    else:
-        database = os.environ.get("DUCKDB_PATH") or "warehouse.duckdb"
-    path = Path(database).resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return dlt.destinations.duckdb(credentials={"database": str(path)}), DuckDbFile(path).held
-
-
-class _translated(AbstractContextManager[None]):
-    """Turns dlt's failures into ours; what a source raised inside dlt comes out as it was."""
-
-    def __init__(self, entry: Entry, destination: str):
-        self.entry, self.destination = entry, destination
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from dlt.common.configuration.exceptions import ConfigFieldMissingException
-        from dlt.common.exceptions import DltException
-        from dlt.pipeline.exceptions import PipelineStepFailed
-
-        if not isinstance(error, Exception):
-            return
-        chain = list(_causes(error))
-        ours = next((cause for cause in chain if isinstance(cause, IngestError)), None)
-        if ours is not None:
-            if ours is not error:
-                raise ours from error
-            return
-        root: BaseException = error
-        while root.__cause__ is not None:
-            root = root.__cause__
-        why = first_line(root)
-        if missing := next((cause for cause in chain if isinstance(cause, ConfigFieldMissingException)), None):
-            from ingestion.errors import ConfigError
-
-            fields = ", ".join(sorted({t.key for traces in missing.traces.values() for t in traces}))
-            raise ConfigError(
-                f"the destination {self.destination} is not configured", why=f"missing: {fields}"
-            ) from error
-        if isinstance(error, PipelineStepFailed) and error.step == "extract":
-            raise SourceError(f"reading {self.entry.entity} failed", why=why) from error
-        if isinstance(error, DltException):
-            raise LoadError(
-                f"loading into {self.destination} failed", where=self.entry.table, why=why,
-                hint="what is in the table stays as it was; run the same command again",
-            ) from error  # fmt: skip
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

@@ -15,10 +15,15 @@ def read(source: str, required: tuple[str, ...], optional: tuple[str, ...] = ())
         values[name] = str(value) if value not in (None, "") else None
     missing = [name for name in required if not values[name]]
     if missing:
-        names = ", ".join(f"SOURCES__{source.upper()}__{name.upper()}" for name in missing)
+        names = ", ".join(variable(source, name) for name in missing)
         raise ConfigError(
             f"{source} is not configured: {names} missing",
             where=f"neither in the environment nor in .dlt/secrets.toml ([sources.{source}] {', '.join(missing)})",
             hint='for the example company: python -m sandbox up; eval "$(python -m sandbox env)"',
         )
     return values
+
+
+def variable(source: str, name: str) -> str:
+    """The environment variable of a setting."""
+    return f"SOURCES__{source.upper()}__{name.upper()}"

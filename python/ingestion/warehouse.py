@@ -13,6 +13,7 @@ from pathlib import Path
 from ingestion.errors import ConfigError, LoadError, first_line
 
 DEFAULT_TIMEOUT = 60.0  # seconds to wait for a program that is not one of ours
+DEFAULT_MEMORY = "200MB"
 ANNOUNCE_AFTER = 5.0  # seconds of silent waiting for our own kind: usually they are done by then
 
 
@@ -43,6 +44,7 @@ class DuckDbFile:
 
     def __init__(self, path: Path):
         self.path = path
+        self.memory = os.environ.get("DUCKDB_MEMORY_LIMIT") or DEFAULT_MEMORY
         text = os.environ.get("DUCKDB_LOCK_TIMEOUT") or DEFAULT_TIMEOUT
         try:
             self.timeout = float(text)
@@ -59,6 +61,8 @@ class DuckDbFile:
         with exclusive(self.path.with_name(self.path.name + ".lock"), f"another load into {self.path.name}"):
             connection = self._connect()
             try:
+                # Of all connections of this process. It takes no longer, and what does not fit goes to the disk.
+                connection.execute("set global memory_limit = $limit", {"limit": self.memory})
                 yield
             finally:
                 connection.close()

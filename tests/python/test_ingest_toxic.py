@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from ingestion.catalogue import Entry
+from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError
-from ingestion.sources import salesforce, sap
+from ingestion.sources import EVERYTHING, salesforce, sap
 from test_ingest_units import METADATA
 from urllib3.util.retry import Retry
 
@@ -128,10 +128,14 @@ def toxic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Toxic]:
 
 def read(system: str) -> list[dict[str, Any]]:
     """Everything of one object, with a client that is new."""
-    source: Any = sap.Sap() if system == "sap" else salesforce.Salesforce()
+    source: Any = (
+        sap.Sap(SourceSettings("sap", "sap"))
+        if system == "sap"
+        else salesforce.Salesforce(SourceSettings("salesforce", "salesforce"))
+    )
     entry = THINGS if system == "sap" else ACCOUNTS
     try:
-        return [row for table in source.batches(entry, None) for row in table.to_pylist()]
+        return [row for table in source.batches(entry, EVERYTHING) for row in table.to_pylist()]
     finally:
         source.close()
 

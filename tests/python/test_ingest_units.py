@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import httpx
+import jsonschema
 import pyarrow as pa
 import pytest
-from ingestion.catalogue import Entry, find_entry, known_sources, read_source
+import yaml
+from ingestion.catalogue import (
+    OBJECTS,
+    Contract,
+    Deletes,
+    Entry,
+    Pattern,
+    SourceSettings,
+    find_entry,
+    known_sources,
+    read_source,
+)
 from ingestion.errors import SourceError, UsageError, first_line, place, unreachable
-from ingestion.sources import sap
+from ingestion.sources import KINDS, Span, sap
 from tenacity import nap
 
 METADATA = b"""<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx"><edmx:DataServices>
@@ -76,7 +91,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> tuple[sap.Sap, list[httpx.Request
         response.request = request
         return response
 
-    source = sap.Sap()
+    source = sap.Sap(SourceSettings("sap", "sap"))
     source.client = httpx.Client(transport=httpx.MockTransport(answer))
     return source, requests, answers
 
@@ -90,7 +105,7 @@ def test_pages_are_followed_and_429_is_retried(served: tuple[sap.Sap, list, list
         httpx.Response(200, json={"d": {"results": [{"Id": "1"}], "__next": "Things?$skiptoken=1"}}),
         httpx.Response(200, json={"d": {"results": [{"Id": "2"}]}}),
     ]
-    tables = list(source.batches(THINGS, datetime(2026, 7, 1, tzinfo=UTC)))
+    tables = list(source.batches(THINGS, Span(datetime(2026, 7, 1, tzinfo=UTC))))
     assert [row["Id"] for table in tables for row in table.to_pylist()] == ["1", "2"]
     assert "datetimeoffset'2026-07-01T00:00:00.000Z'" in requests[1].url.params["$filter"]
     assert dict(requests[-1].url.params) == {"$skiptoken": "1"}
@@ -130,6 +145,22 @@ def test_the_catalogue_of_this_repo_is_valid() -> None:
     assert sum(len(read_source(source)) for source in known_sources()) == 7
 
 
+def test_the_schema_for_editors_agrees_with_the_catalogue() -> None:
+    schema = json.loads((OBJECTS / "catalogue.schema.json").read_text())
+    validator = jsonschema.Draft202012Validator(schema)
+    for source in known_sources():
+        assert not list(validator.iter_errors(yaml.safe_load((OBJECTS / f"{source}.yml").read_text())))
+    entry = schema["$defs"]["entry"]["properties"]
+    assert set(entry) == {field.name for field in fields(Entry)} - {"source", "name"}
+    for name, choices in (("pattern", Pattern), ("deletes", Deletes), ("contract", Contract)):
+        assert set(entry[name]["enum"]) == set(get_args(choices))
+    assert set(schema["properties"]["_source"]["properties"]["kind"]["enum"]) == set(KINDS)
+    page = (OBJECTS.parents[1] / "docs" / "ingest.md").read_text()
+    assert not [
+        name for name in (*entry, *KINDS, *get_args(Pattern)) if f"`{name}`" not in page and f"### {name}" not in page
+    ]
+
+
 GOOD = "orders: {entity: public.orders, key: [order_id], cursor: updated_at, pattern: merge, deletes: compare_keys}\n"
 
 
@@ -143,6 +174,19 @@ GOOD = "orders: {entity: public.orders, key: [order_id], cursor: updated_at, pat
         (GOOD.replace("[order_id]", "[]"), "needs a key and a cursor"),
         (GOOD.replace("pattern: merge", "pattern: replace"), "needs pattern merge"),
         (GOOD.replace("}", ", columns: [order_id]}"), "columns lacks updated_at"),
+        (GOOD.replace("}", ", lag: soon}"), "lag is 'soon', expected a number with s, m, h or d"),
+        (GOOD.replace("}", ", mask: {email: hide}}"), "mask of email is 'hide', expected one of hash, null"),
+        (GOOD.replace("}", ", mask: {updated_at: hash}}"), "the cursor updated_at cannot be masked"),
+        (GOOD.replace("}", ", contract: freez}"), "Did you mean freeze?"),
+        (GOOD.replace("}", ", types: [a]}"), "'types' must be a mapping"),
+        (
+            GOOD.replace("merge", "history").replace(", deletes: compare_keys", "").replace("[order_id]", "[]"),
+            "needs a key",
+        ),
+        (
+            GOOD.replace("merge", "append").replace(", deletes: compare_keys", "").replace("updated_at", "null"),
+            "needs a cursor",
+        ),
         ("orders: 1\n", "expected a mapping"),
         ("", "expected a mapping"),
         ("a: [", "expected"),

@@ -1,41 +1,73 @@
-"""What a source is: something that yields Arrow batches. One module per system."""
+"""What a source is: something that yields Arrow batches. One module per kind of system."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.catalogue import Entry
-from ingestion.errors import UsageError
+from ingestion.catalogue import Entry, SourceSettings
+from ingestion.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@dataclass(frozen=True)
+class Span:
+    """Which rows, by their cursor: at or above `lower`, below `upper`. None: no bound."""
+
+    lower: Any | None = None
+    upper: Any | None = None
+
+    def __bool__(self) -> bool:
+        return self.lower is not None or self.upper is not None
+
+
+EVERYTHING = Span()
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entity that a source has. columns: name -> whether it holds times."""
+
+    entity: str
+    key: tuple[str, ...]
+    columns: Mapping[str, bool]
+
+
 class Source(Protocol):
     """A connection to one system. Columns keep the source's own names; times are UTC; decimals stay decimal128.
 
-    Both readers yield at least one batch, an empty one when there are no rows: the table needs its columns anyway.
+    A reader that knows the columns yields at least one batch, an empty one when there are no rows: the table needs them anyway.
+    One that can tell what there is has `entities`, which yields `Found`.
     """
 
-    def batches(self, entry: Entry, lower: Any | None) -> Iterator[pa.Table | pa.RecordBatch]:
-        """The rows whose cursor is at or above `lower` (None: every row). Raises SourceError."""
+    def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table | pa.RecordBatch]:
+        """The rows of the span. Raises SourceError."""
 
     def keys(self, entry: Entry) -> Iterator[pa.Table | pa.RecordBatch]:
         """The key columns of every row that exists now. Raises SourceError."""
 
+    def count(self, entry: Entry, span: Span) -> int | None:
+        """How many rows there are in the span, as far as it costs little to know. Raises SourceError."""
+
     def close(self) -> None: ...
 
 
-MODULES = {"postgres": "Postgres", "salesforce": "Salesforce", "sap": "Sap"}
+KINDS = {
+    "postgres": "Postgres", "salesforce": "Salesforce", "sap": "Sap", "sql": "Sql", "files": "Files", "rest": "Rest",
+}  # fmt: skip
 
 
-def open_source(name: str) -> Source:
-    """Connects to a source, with credentials from dlt's configuration. Raises ConfigError, SourceError."""
-    if name not in MODULES:
+def open_source(settings: SourceSettings) -> Source:
+    """Connects to a source, with credentials from dlt's configuration. Raises ConfigError, SourceError, UsageError."""
+    if settings.kind not in KINDS:
         raise UsageError(
-            f"no code reads the source {name!r}", hint=f"add ingestion/sources/{name}.py and name it in MODULES"
+            f"no code reads sources of the kind {settings.kind!r}.{did_you_mean(settings.kind, KINDS)}",
+            hint=f"known kinds: {', '.join(KINDS)}; a new one is ingestion/sources/{settings.kind}.py, named in KINDS",
         )
     # Imported by name so that a Postgres run does not pay for the Salesforce client.
-    return getattr(import_module(f"ingestion.sources.{name}"), MODULES[name])()
+    found: Source = getattr(import_module(f"ingestion.sources.{settings.kind}"), KINDS[settings.kind])(settings)
+    return found

@@ -17,8 +17,9 @@ from simple_salesforce.exceptions import SalesforceError
 from urllib3.util.retry import Retry
 
 from ingestion import settings
-from ingestion.catalogue import Entry
+from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError, first_line, place, unreachable
+from ingestion.sources import Found, Span
 
 BATCH_ROWS = 5_000
 TIMEOUT = (5, 120)  # seconds to connect, seconds without a byte
@@ -47,8 +48,8 @@ class Adapter(HTTPAdapter):
 class Salesforce:
     """One login; every read is a SOQL query that also returns deleted records."""
 
-    def __init__(self) -> None:
-        config = settings.read("salesforce", ("domain", "consumer_key", "consumer_secret"), ("endpoint",))
+    def __init__(self, source: SourceSettings) -> None:
+        config = settings.read(source.name, ("domain", "consumer_key", "consumer_secret"), ("endpoint",))
         self.url = config["endpoint"] or f"https://{config['domain']}.salesforce.com"
         self.session = requests.Session()
         self.session.mount("https://", Adapter(config["endpoint"]))
@@ -56,12 +57,23 @@ class Salesforce:
         with self._errors("the login failed"):
             self.client = Client(session=self.session, **login)
 
-    def batches(self, entry: Entry, lower: Any | None) -> Iterator[pa.Table]:
-        where = f" WHERE {entry.cursor} >= {_literal(lower)}" if lower is not None else ""
-        yield from self._read(entry, entry.columns, where, include_deleted=True)
+    def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table]:
+        yield from self._read(entry, entry.columns, _where(entry, span), include_deleted=True)
 
     def keys(self, entry: Entry) -> Iterator[pa.Table]:
         yield from self._read(entry, entry.key, "", include_deleted=False)
+
+    def count(self, entry: Entry, span: Span) -> int | None:
+        with self._errors(f"counting {entry.entity} failed"):
+            query = f"SELECT COUNT() FROM {entry.entity}{_where(entry, span)}"
+            return int(self.client.query(query, include_deleted=True)["totalSize"])
+
+    def entities(self) -> Iterator[Found]:
+        with self._errors("asking for its objects failed"):
+            names = [found["name"] for found in self.client.describe()["sobjects"] if found.get("queryable", True)]
+            for name in names:
+                fields = getattr(self.client, name).describe()["fields"]
+                yield Found(name, ("Id",), {field["name"]: field["type"] == "datetime" for field in fields})
 
     def close(self) -> None:
         self.session.close()
@@ -119,6 +131,15 @@ def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     elif pa.types.is_string(kind):
         values = [value if value is None or isinstance(value, str) else str(value) for value in values]
     return pa.array(values, kind)
+
+
+def _where(entry: Entry, span: Span) -> str:
+    bounds = [
+        f"{entry.cursor} {sign} {_literal(bound)}"
+        for sign, bound in ((">=", span.lower), ("<", span.upper))
+        if bound is not None
+    ]
+    return f" WHERE {' AND '.join(bounds)}" if bounds else ""
 
 
 def _literal(value: Any) -> str:

@@ -22,8 +22,9 @@ from tenacity import (
 )
 
 from ingestion import settings
-from ingestion.catalogue import Entry
+from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError, first_line, place, unreachable
+from ingestion.sources import EVERYTHING, Found, Span
 
 UTC_TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"Edm.Boolean": pa.bool_(), "Edm.Byte": pa.int16(), "Edm.SByte": pa.int16(), "Edm.Int16": pa.int16(),
@@ -38,33 +39,45 @@ PATIENCE_REFUSED = 3  # attempts for one that does not answer at all: a stopped 
 class Sap:
     """One HTTP client with basic authentication."""
 
-    def __init__(self) -> None:
-        config = settings.read("sap", ("url", "username", "password"))
+    def __init__(self, source: SourceSettings) -> None:
+        config = settings.read(source.name, ("url", "username", "password"))
         self.url = str(config["url"]).rstrip("/") + "/"
         self.client = httpx.Client(
             auth=(str(config["username"]), str(config["password"])), timeout=httpx.Timeout(60, connect=5),
             headers={"Accept": "application/json"}, follow_redirects=False,
         )  # fmt: skip
 
-    def batches(self, entry: Entry, lower: Any | None) -> Iterator[pa.Table]:
-        yield from self._read(entry, entry.columns, lower)
+    def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table]:
+        yield from self._read(entry, entry.columns, span)
 
     def keys(self, entry: Entry) -> Iterator[pa.Table]:
-        yield from self._read(entry, entry.key, None)
+        yield from self._read(entry, entry.key, EVERYTHING)
+
+    def count(self, entry: Entry, span: Span) -> int | None:
+        answer = self._get(urljoin(self.url, f"{entry.entity}/$count"), _filter(entry, span), "text/plain").text.strip()
+        if not answer.isdecimal():
+            raise self._failed(f"not a number of rows: {first_line(answer[:200] or 'empty')}")
+        return int(answer)
+
+    def entities(self) -> Iterator[Found]:
+        document = self._get(urljoin(self.url, "$metadata"), {}, "application/xml").content
+        for name in metadata_sets(document):
+            types = metadata_types(document, name)
+            yield Found(
+                name, metadata_key(document, name), {column: kind == UTC_TIME for column, kind in types.items()}
+            )
 
     def close(self) -> None:
         self.client.close()
 
-    def _read(self, entry: Entry, columns: tuple[str, ...], lower: Any | None) -> Iterator[pa.Table]:
+    def _read(self, entry: Entry, columns: tuple[str, ...], span: Span) -> Iterator[pa.Table]:
         types = metadata_types(self._get(urljoin(self.url, "$metadata"), {}, "application/xml").content, entry.entity)
         wanted = columns or tuple(types)
         if missing := [name for name in (*wanted, *entry.key, entry.cursor) if name and name not in types]:
             raise self._failed(
                 f"{entry.entity} lacks {', '.join(missing)}" if types else f"no entity set {entry.entity}"
             )
-        params = {"$format": "json", "$select": ",".join(wanted)}
-        if lower is not None:
-            params["$filter"] = f"{entry.cursor} ge {literal(lower)}"
+        params = {"$format": "json", "$select": ",".join(wanted), **_filter(entry, span)}
         url, seen = urljoin(self.url, entry.entity), set()
         while url:
             if url in seen:
@@ -113,17 +126,36 @@ class Sap:
 
 def metadata_types(document: bytes, entity_set: str) -> dict[str, pa.DataType]:
     """Property -> Arrow type of an entity set; empty when $metadata does not know the set. Raises SourceError."""
+    found = _entity_type(document, entity_set)
+    return (
+        {str(p.get("Name")): _arrow_type(p) for p in found if p.tag.endswith("}Property")} if found is not None else {}
+    )
+
+
+def metadata_key(document: bytes, entity_set: str) -> tuple[str, ...]:
+    found = _entity_type(document, entity_set)
+    return (
+        tuple(str(p.get("Name")) for p in found.iter() if p.tag.endswith("}PropertyRef")) if found is not None else ()
+    )
+
+
+def metadata_sets(document: bytes) -> dict[str, str]:
+    """Entity set -> the name of its type. Raises SourceError."""
     try:
         root = ElementTree.fromstring(document)
     except ElementTree.ParseError as error:
         raise SourceError("sap cannot be read", why=f"$metadata is not XML: {error}") from error
-    sets = {
-        e.get("Name"): str(e.get("EntityType")).rpartition(".")[2] for e in root.iter() if e.tag.endswith("}EntitySet")
+    return {
+        str(e.get("Name")): str(e.get("EntityType")).rpartition(".")[2]
+        for e in root.iter()
+        if e.tag.endswith("}EntitySet")
     }
-    for entity in root.iter():
-        if entity.tag.endswith("}EntityType") and entity.get("Name") == sets.get(entity_set):
-            return {str(p.get("Name")): _arrow_type(p) for p in entity if p.tag.endswith("}Property")}
-    return {}
+
+
+def _entity_type(document: bytes, entity_set: str) -> ElementTree.Element | None:
+    kind = metadata_sets(document).get(entity_set)
+    types = (e for e in ElementTree.fromstring(document).iter() if e.tag.endswith("}EntityType"))
+    return next((e for e in types if kind is not None and e.get("Name") == kind), None)
 
 
 def _arrow_type(field: ElementTree.Element) -> pa.DataType:
@@ -161,6 +193,15 @@ def parse_date(text: str) -> datetime:
     if not match:
         raise ValueError(f"not an OData v2 date: {text[:60]!r}")
     return EPOCH + timedelta(milliseconds=int(match[1]))
+
+
+def _filter(entry: Entry, span: Span) -> dict[str, str]:
+    bounds = [
+        f"{entry.cursor} {sign} {literal(bound)}"
+        for sign, bound in (("ge", span.lower), ("lt", span.upper))
+        if bound is not None
+    ]
+    return {"$filter": " and ".join(bounds)} if bounds else {}
 
 
 def literal(value: Any) -> str:
