@@ -1,4 +1,4 @@
-"""A stand-in for Salesforce's REST API over one SQLite file: OAuth token, query and queryAll with paging, describe.
+"""A stand-in for Salesforce's REST API over one SQLite file: OAuth token, query and queryAll with paging, describe; Bulk 2.0.
 
 A query's matching rows are remembered as row numbers when it is first asked, so its later pages neither skip nor repeat
 a row while `change` writes.
@@ -27,6 +27,7 @@ from starlette.routing import Route
 
 from sandbox import store
 from sandbox.layouts import SALESFORCE
+from sandbox.salesforce_bulk import Bulk
 from sandbox.soql import Query, SoqlError, parse
 
 INSTANCE = "https://lumengoods.my.salesforce.com"
@@ -97,7 +98,7 @@ class Salesforce:
             return "invalid_grant", "authentication failure"
         return None
 
-    def _denied(self, request: Request) -> Response | None:
+    def denied(self, request: Request) -> Response | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme in ("Bearer", "OAuth") and token in self.tokens:
             return None
@@ -106,26 +107,45 @@ class Salesforce:
     # queries
 
     def query(self, request: Request) -> Response:
-        if denied := self._denied(request):
+        if denied := self.denied(request):
             return denied
         try:
-            query = parse(request.query_params.get("q", ""), OBJECTS)
+            query, numbers = self.matching(request.query_params.get("q", ""), deleted="queryAll" in request.url.path)
         except SoqlError as error:
             return _error(400, error.code, str(error))
-        conditions = [query.where] if query.where else []
-        if "queryAll" not in request.url.path:
-            conditions.append('"IsDeleted" = 0')
-        where = f" where {' and '.join(conditions)}" if conditions else ""
-        with closing(store.read(self.data)) as connection:
-            if not query.fields:
-                total = connection.execute(f'select count(*) from "{query.object}"{where}', query.values).fetchone()[0]
-                return JSONResponse({"totalSize": total, "done": True, "records": []})
-            matching = connection.execute(f'select rowid from "{query.object}"{where}{query.tail}', query.values)
-            numbers = array("q", (number for (number,) in matching))
+        if not query.fields:
+            return JSONResponse({"totalSize": len(numbers), "done": True, "records": []})
         return self._page(request, query, numbers, 0, None)
 
+    def matching(self, text: str, *, deleted: bool) -> tuple[Query, array[int]]:
+        """A query, and the row numbers of what it finds. Raises SoqlError."""
+        query = parse(text, OBJECTS)
+        conditions = [*([query.where] if query.where else []), *([] if deleted else ['"IsDeleted" = 0'])]
+        where = f" where {' and '.join(conditions)}" if conditions else ""
+        with closing(store.read(self.data)) as connection:
+            found = connection.execute(f'select rowid from "{query.object}"{where}{query.tail}', query.values)
+            return query, array("q", (number for (number,) in found))
+
+    def rows(self, query: Query, numbers: array[int]) -> list[tuple[str, list[Any]]]:
+        """Id and values of each row, in that order."""
+        names = ", ".join(f'"{field}"' for field in query.fields)
+        booleans = [OBJECTS[query.object][field] == "boolean" for field in query.fields]
+        with closing(store.read(self.data)) as connection:
+            found = connection.execute(
+                f'select rowid, "Id", {names} from "{query.object}" where rowid in (select value from json_each(?))',
+                [f"[{','.join(map(str, numbers))}]"],
+            )
+            by_number = {
+                number: (
+                    key,
+                    [bool(v) if boolean and v is not None else v for v, boolean in zip(values, booleans, strict=True)],
+                )
+                for number, key, *values in found
+            }
+        return [by_number[number] for number in numbers]
+
     def more(self, request: Request) -> Response:
-        if denied := self._denied(request):
+        if denied := self.denied(request):
             return denied
         name, _, offset = request.path_params["locator"].rpartition("-")
         if name not in self.cursors or not offset.isdigit():
@@ -135,23 +155,14 @@ class Salesforce:
 
     def _page(self, request: Request, query: Query, numbers: array[int], offset: int, cursor: str | None) -> Response:
         size = self._page_size(request)
-        names = ", ".join(f'"{field}"' for field in query.fields)
-        page = numbers[offset : offset + size]
-        with closing(store.read(self.data)) as connection:
-            wanted = f"[{','.join(map(str, page))}]"
-            found = connection.execute(
-                f'select rowid, "Id", {names} from "{query.object}" where rowid in (select value from json_each(?))',
-                [wanted],
-            )
-            by_number = {number: (key, values) for number, key, *values in found}
         version, kind = request.path_params["version"], query.object
-        booleans = [OBJECTS[kind][field] == "boolean" for field in query.fields]
-        records = []
-        for number in page:
-            key, values = by_number[number]
-            url = f"/services/data/{version}/sobjects/{kind}/{key}"
-            shown = (bool(value) if boolean else value for value, boolean in zip(values, booleans, strict=True))
-            records.append({"attributes": {"type": kind, "url": url}, **dict(zip(query.fields, shown, strict=True))})
+        records = [
+            {
+                "attributes": {"type": kind, "url": f"/services/data/{version}/sobjects/{kind}/{key}"},
+                **dict(zip(query.fields, values, strict=True)),
+            }
+            for key, values in self.rows(query, numbers[offset : offset + size])
+        ]
         content: dict[str, Any] = {"totalSize": len(numbers), "done": offset + size >= len(numbers)}
         if not content["done"]:
             cursor = cursor or self._remember(query, numbers)
@@ -175,14 +186,14 @@ class Salesforce:
         return JSONResponse([{"label": "Summer '26", "url": "/services/data/v67.0", "version": "67.0"}])
 
     def sobjects(self, request: Request) -> Response:
-        if denied := self._denied(request):
+        if denied := self.denied(request):
             return denied
         return JSONResponse(
             {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": [self._about(name) for name in OBJECTS]}
         )
 
     def describe(self, request: Request) -> Response:
-        if denied := self._denied(request):
+        if denied := self.denied(request):
             return denied
         name = request.path_params["object"]
         if name not in OBJECTS:
@@ -229,4 +240,5 @@ def create_app(data: Path, settings: dict[str, Any]) -> Starlette:
         routes += [Route(f"{root}/{name}", api.query), Route(f"{root}/{name}/", api.query)]
         routes += [Route(f"{root}/{name}/{{locator}}", api.more)]
     routes += [Route(f"{root}/sobjects", api.sobjects), Route(f"{root}/sobjects/{{object}}/describe", api.describe)]
+    routes += Bulk(api, _error).routes(root)
     return Starlette(routes=routes, exception_handlers={HTTPException: _not_found})

@@ -20,10 +20,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from ingestion.catalogue import Entry, SourceSettings
+from ingest_harness import Sandbox
+from ingestion.catalogue import Entry, SourceSettings, find_entry
 from ingestion.errors import ConfigError, SourceError, UsageError
 from ingestion.load import Options, ingest
-from ingestion.sources import EVERYTHING, Span, open_source, rest
+from ingestion.sources import EVERYTHING, Span, open_source, rest, salesforce
 
 DROPS = Entry("drop", "orders", "orders/*.csv", ("_file", "_row"), "_modified", "append")
 FILES = SourceSettings("drop", "files")
@@ -340,3 +341,57 @@ def test_options_of_an_invocation_reach_every_kind_of_source(api: Api, folder: P
     assert ingest(DROPS, FILES, options=Options(limit=2)).rows == 2
     done = ingest(replace(THINGS, read={}), API, options=Options(dry_run=True))
     assert (done.rows, done.dry_run) == (None, True)
+
+
+# Salesforce, by pages of REST and by a bulk job
+
+
+ACCOUNTS = replace(find_entry("salesforce", "accounts"), read={"bulk_from": 1})
+
+
+def test_a_bulk_job_reads_what_the_pages_say(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(salesforce, "BULK_ROWS", 50)
+    settings = SourceSettings("salesforce", "salesforce")
+    by_pages = read(replace(ACCOUNTS, read={}), settings)
+    by_job = read(ACCOUNTS, settings)
+    assert len(by_job) > 100 and {row["IsDeleted"] for row in by_job} == {True, False}
+    assert by_job == by_pages
+    since = max(row["SystemModstamp"] for row in by_pages)
+    assert [row["SystemModstamp"] for row in read(ACCOUNTS, settings, Span(since))] == [since]
+    source = open_source(settings)
+    assert sum(batch.num_rows for batch in source.keys(ACCOUNTS)) == sum(not row["IsDeleted"] for row in by_pages)
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({}, "CONSUMER_KEY, SOURCES__SALESFORCE__CONSUMER_SECRET, SOURCES__SALESFORCE__DOMAIN"),
+        ({"username": "u", "password": "p"}, "SECURITY_TOKEN"),
+        ({"session_id": "s"}, "INSTANCE_URL"),
+    ],
+)
+def test_what_a_login_lacks(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str) -> None:
+    for name in salesforce.LOGIN:
+        monkeypatch.delenv(f"SOURCES__SALESFORCE__{name.upper()}", raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(f"SOURCES__SALESFORCE__{name.upper()}", value)
+    with pytest.raises(ConfigError, match=missing):
+        open_source(SourceSettings("salesforce", "salesforce"))
+
+
+def test_a_session_that_somebody_else_opened(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    import requests
+
+    endpoint = sandbox.env["SOURCES__SALESFORCE__ENDPOINT"]
+    login = {"grant_type": "client_credentials", "client_id": sandbox.env["SOURCES__SALESFORCE__CONSUMER_KEY"],
+             "client_secret": sandbox.env["SOURCES__SALESFORCE__CONSUMER_SECRET"]}  # fmt: skip
+    token = requests.post(f"{endpoint}/services/oauth2/token", data=login, timeout=10).json()
+    for name in salesforce.LOGIN:
+        monkeypatch.delenv(f"SOURCES__SALESFORCE__{name.upper()}", raising=False)
+    given = {"SESSION_ID": token["access_token"], "INSTANCE_URL": token["instance_url"], "ENDPOINT": endpoint}
+    for name, value in given.items():
+        monkeypatch.setenv(f"SOURCES__SALESFORCE__{name}", value)
+    assert len(read(replace(ACCOUNTS, read={}), SourceSettings("salesforce", "salesforce"))) > 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
@@ -109,6 +109,33 @@ def test_pages_are_followed_and_429_is_retried(served: tuple[sap.Sap, list, list
     assert [row["Id"] for table in tables for row in table.to_pylist()] == ["1", "2"]
     assert "datetimeoffset'2026-07-01T00:00:00.000Z'" in requests[1].url.params["$filter"]
     assert dict(requests[-1].url.params) == {"$skiptoken": "1"}
+
+
+METADATA_4 = b"""<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="S" xmlns="http://docs.oasis-open.org/odata/ns/edm"><EntityType Name="ThingType">
+<Key><PropertyRef Name="Id"/></Key><Property Name="Id" Type="Edm.Int64"/><Property Name="Price" Type="Edm.Decimal"
+Scale="variable"/><Property Name="Changed" Type="Edm.DateTimeOffset"/><Property Name="Day" Type="Edm.Date"/></EntityType>
+<EntityContainer Name="C"><EntitySet Name="Things" EntityType="S.ThingType"/></EntityContainer></Schema></edmx:DataServices>
+</edmx:Edmx>"""
+
+
+def test_version_4_has_other_pages_bounds_and_times(served: tuple[sap.Sap, list, list]) -> None:
+    source, requests, answers = served
+    first = {"Id": "9007199254740993", "Price": "1.5", "Changed": "2026-07-01T10:00:00.5+02:00", "Day": "2026-07-01"}
+    answers += [
+        httpx.Response(200, content=METADATA_4),
+        httpx.Response(200, json={"value": [first], "@odata.nextLink": "http://sap.test/svc/Things?$skiptoken=1"}),
+        httpx.Response(200, json={"value": [{"Id": "2"}]}),
+    ]
+    tables = list(source.batches(THINGS, Span(datetime(2026, 7, 1, tzinfo=UTC), datetime(2026, 8, 1, tzinfo=UTC))))
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert rows[0] == {"Id": 9007199254740993, "Price": Decimal("1.5"), "Day": date(2026, 7, 1),
+                       "Changed": datetime(2026, 7, 1, 8, 0, 0, 500000, UTC)}  # fmt: skip
+    assert rows[1] == {"Id": 2, "Price": None, "Changed": None, "Day": None}
+    asked = requests[1]
+    assert asked.url.params["$filter"] == "Changed ge 2026-07-01T00:00:00.000Z and Changed lt 2026-08-01T00:00:00.000Z"
+    assert "IEEE754Compatible=true" in asked.headers["Accept"]
+    assert dict(requests[2].url.params) == {"$skiptoken": "1"}
 
 
 def test_a_paging_circle_and_a_foreign_next_are_refused(served: tuple[sap.Sap, list, list]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,9 +13,10 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 import requests
+from pyarrow import csv
 from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce as Client
-from simple_salesforce.exceptions import SalesforceError
+from simple_salesforce.exceptions import SalesforceError, SalesforceOperationError
 from urllib3.util.retry import Retry
 
 from ingestion import settings
@@ -22,6 +25,17 @@ from ingestion.errors import SourceError, first_line, place, unreachable
 from ingestion.sources import Found, Span
 
 BATCH_ROWS = 5_000
+BULK_FROM, BULK_ROWS = 20_000, 50_000
+"""Rows from which on a bulk job is made (it takes seconds to begin), and rows of a page of it."""
+LOGIN = ("username", "password", "security_token", "organizationId", "consumer_key", "consumer_secret", "privatekey_file",
+         "privatekey", "session_id", "instance_url", "domain", "version")  # fmt: skip
+FLOWS = (
+    ("consumer_key", "consumer_secret", "domain"),  # client credentials
+    ("username", "password", "security_token"), ("username", "password", "organizationId"),
+    ("username", "password", "consumer_key", "consumer_secret"), ("username", "consumer_key", "privatekey_file"),
+    ("username", "consumer_key", "privatekey"), ("session_id", "instance_url"),
+)  # fmt: skip
+"""Ways to log in, by what they need; see simple_salesforce.Salesforce."""
 TIMEOUT = (5, 120)  # seconds to connect, seconds without a byte
 # Statuses worth another try; a refused connection gets few tries, because a stopped system should fail in seconds.
 RETRY = Retry(total=4, connect=2, read=2, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504),
@@ -49,11 +63,17 @@ class Salesforce:
     """One login; every read is a SOQL query that also returns deleted records."""
 
     def __init__(self, source: SourceSettings) -> None:
-        config = settings.read(source.name, ("domain", "consumer_key", "consumer_secret"), ("endpoint",))
-        self.url = config["endpoint"] or f"https://{config['domain']}.salesforce.com"
+        config = settings.read(source.name, (), (*LOGIN, "endpoint"))
+        login = {name: config[name] for name in LOGIN if config[name]}
+        if not any(set(flow) <= login.keys() for flow in FLOWS):
+            settings.read(source.name, next((flow for flow in FLOWS if flow[0] in login), FLOWS[0]))
+        self.url = (
+            config["endpoint"]
+            or login.get("instance_url")
+            or f"https://{login.get('domain') or 'login'}.salesforce.com"
+        )
         self.session = requests.Session()
         self.session.mount("https://", Adapter(config["endpoint"]))
-        login = {name: config[name] for name in ("domain", "consumer_key", "consumer_secret")}
         with self._errors("the login failed"):
             self.client = Client(session=self.session, **login)
 
@@ -81,13 +101,39 @@ class Salesforce:
     def _read(self, entry: Entry, columns: tuple[str, ...], where: str, include_deleted: bool) -> Iterator[pa.Table]:
         with self._errors(f"reading {entry.entity} failed"):
             schema = self._schema(entry, columns)
-            query = f"SELECT {', '.join(schema.names)} FROM {entry.entity}{where}"
-            rows = self.client.query_all_iter(query, include_deleted=include_deleted)
             yield schema.empty_table()
-            while chunk := list(islice(rows, BATCH_ROWS)):
-                yield pa.table(
-                    {field.name: _column([row.get(field.name) for row in chunk], field.type) for field in schema}
-                )
+            total = self.client.query(f"SELECT COUNT() FROM {entry.entity}{where}", include_deleted=include_deleted)[
+                "totalSize"
+            ]
+            query = f"SELECT {', '.join(schema.names)} FROM {entry.entity}{where}"
+            if total < int(entry.read.get("bulk_from", BULK_FROM)):
+                yield from self._pages(query, schema, include_deleted)
+            else:
+                yield from self._bulk(entry.entity, query, schema, include_deleted)
+        self._mind_the_limit()
+
+    def _pages(self, query: str, schema: pa.Schema, include_deleted: bool) -> Iterator[pa.Table]:
+        rows = self.client.query_all_iter(query, include_deleted=include_deleted)
+        while chunk := list(islice(rows, BATCH_ROWS)):
+            yield pa.table(
+                {field.name: _column([row.get(field.name) for row in chunk], field.type) for field in schema}
+            )
+
+    def _bulk(self, entity: str, query: str, schema: pa.Schema, include_deleted: bool) -> Iterator[pa.Table]:
+        """A job of Bulk API 2.0: fifty thousand rows per call instead of two thousand, as CSV."""
+        bulk = getattr(self.client.bulk2, entity)
+        read = bulk.query_all if include_deleted else bulk.query
+        options = csv.ConvertOptions(column_types=schema, strings_can_be_null=True, null_values=[""], true_values=["true"],
+                                     false_values=["false"], include_columns=schema.names)  # fmt: skip
+        parsing = csv.ParseOptions(newlines_in_values=True)
+        for page in read(query, max_records=BULK_ROWS):
+            yield csv.read_csv(io.BytesIO(page.encode()), parse_options=parsing, convert_options=options)
+
+    def _mind_the_limit(self) -> None:
+        """Salesforce says with each answer how many calls of the day are gone."""
+        usage = (self.client.api_usage or {}).get("api-usage")
+        if usage and usage.used >= usage.total * 0.9:
+            print(f"warning: {usage.used:,} of {usage.total:,} API calls of the day are used", file=sys.stderr)
 
     def _schema(self, entry: Entry, columns: tuple[str, ...]) -> pa.Schema:
         description = getattr(self.client, entry.entity).describe()
@@ -115,7 +161,7 @@ class _Translate:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, requests.RequestException):
             raise unreachable("salesforce", self.url, _reason(error)) from error
-        if isinstance(error, SalesforceError):
+        if isinstance(error, (SalesforceError, SalesforceOperationError)):
             raise SourceError(f"salesforce: {self.what}", where=place(self.url), why=first_line(error),
                               hint="check consumer_key, consumer_secret, domain and rights") from error  # fmt: skip
         if isinstance(error, (pa.ArrowException, KeyError, ValueError)):

@@ -1,10 +1,10 @@
-"""SAP OData v2 over httpx: typed by $metadata, paged by __next, retried with patience for 429 and 5xx."""
+"""SAP OData v2 and v4 over httpx: typed by $metadata, paged by the server's links, retried with patience for 429 and 5xx."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urljoin
@@ -26,10 +26,12 @@ from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError, first_line, place, unreachable
 from ingestion.sources import EVERYTHING, Found, Span
 
+JSON = "application/json;IEEE754Compatible=true"
+"""Decimals and 64-bit integers as text, as v2 has them always: a JSON number would lose digits."""
 UTC_TIME = pa.timestamp("us", tz="UTC")
 TYPES = {"Edm.Boolean": pa.bool_(), "Edm.Byte": pa.int16(), "Edm.SByte": pa.int16(), "Edm.Int16": pa.int16(),
          "Edm.Int32": pa.int32(), "Edm.Int64": pa.int64(), "Edm.Single": pa.float64(), "Edm.Double": pa.float64(),
-         "Edm.DateTime": UTC_TIME, "Edm.DateTimeOffset": UTC_TIME}  # fmt: skip
+         "Edm.DateTime": UTC_TIME, "Edm.DateTimeOffset": UTC_TIME, "Edm.Date": pa.date32()}  # fmt: skip
 DATE = re.compile(r"/Date\((-?\d+)(?:[+-]\d{1,4})?\)/")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PATIENCE = 60  # seconds of retries for a system that answers, but not now
@@ -44,7 +46,7 @@ class Sap:
         self.url = str(config["url"]).rstrip("/") + "/"
         self.client = httpx.Client(
             auth=(str(config["username"]), str(config["password"])), timeout=httpx.Timeout(60, connect=5),
-            headers={"Accept": "application/json"}, follow_redirects=False,
+            headers={"Accept": JSON}, follow_redirects=False,
         )  # fmt: skip
 
     def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table]:
@@ -54,13 +56,16 @@ class Sap:
         yield from self._read(entry, entry.key, EVERYTHING)
 
     def count(self, entry: Entry, span: Span) -> int | None:
-        answer = self._get(urljoin(self.url, f"{entry.entity}/$count"), _filter(entry, span), "text/plain").text.strip()
+        params = _filter(entry, span, metadata_version(self._metadata()) if span else 2)
+        answer = (
+            self._get(urljoin(self.url, f"{entry.entity}/$count"), params, "text/plain").text.strip().lstrip("\ufeff")
+        )
         if not answer.isdecimal():
             raise self._failed(f"not a number of rows: {first_line(answer[:200] or 'empty')}")
         return int(answer)
 
     def entities(self) -> Iterator[Found]:
-        document = self._get(urljoin(self.url, "$metadata"), {}, "application/xml").content
+        document = self._metadata()
         for name in metadata_sets(document):
             types = metadata_types(document, name)
             yield Found(
@@ -71,37 +76,45 @@ class Sap:
         self.client.close()
 
     def _read(self, entry: Entry, columns: tuple[str, ...], span: Span) -> Iterator[pa.Table]:
-        types = metadata_types(self._get(urljoin(self.url, "$metadata"), {}, "application/xml").content, entry.entity)
+        document = self._metadata()
+        types, version = metadata_types(document, entry.entity), metadata_version(document)
         wanted = columns or tuple(types)
         if missing := [name for name in (*wanted, *entry.key, entry.cursor) if name and name not in types]:
             raise self._failed(
                 f"{entry.entity} lacks {', '.join(missing)}" if types else f"no entity set {entry.entity}"
             )
-        params = {"$format": "json", "$select": ",".join(wanted), **_filter(entry, span)}
+        params = {"$format": "json", "$select": ",".join(wanted), **_filter(entry, span, version)}
         url, seen = urljoin(self.url, entry.entity), set()
         while url:
             if url in seen:
-                raise self._failed("the paging runs in a circle: __next repeats")
+                raise self._failed("the paging runs in a circle: the next link repeats")
             seen.add(url)
-            rows, following = self._page(self._get(url, params))
+            rows, following = self._page(self._get(url, params), version)
             try:
                 table = to_arrow(rows, {name: types[name] for name in wanted})
             except (pa.ArrowException, ArithmeticError, ValueError, TypeError) as error:
                 raise self._failed(first_line(error)) from error
             yield table
-            # __next is complete: sending the parameters again would start over. It may be relative.
+            # The link is complete: sending the parameters again would start over. It may be relative.
             url, params = urljoin(url, following) if following else "", {}
             if url and httpx.URL(url).host != httpx.URL(self.url).host:
-                raise self._failed("__next leads to another host; the password stays here")
+                raise self._failed("the next link leads to another host; the password stays here")
 
-    def _page(self, response: httpx.Response) -> tuple[list[dict[str, Any]], str | None]:
+    def _metadata(self) -> bytes:
+        return self._get(urljoin(self.url, "$metadata"), {}, "application/xml").content
+
+    def _page(self, response: httpx.Response, version: int) -> tuple[list[dict[str, Any]], str | None]:
         try:
+            if version == 4:
+                answer = response.json()
+                return answer["value"], answer.get("@odata.nextLink")
             data = response.json()["d"]
             return (data, None) if isinstance(data, list) else (data["results"], data.get("__next"))
         except (ValueError, KeyError, TypeError) as error:
-            raise self._failed(f"not an OData v2 answer: {first_line(response.text[:200] or 'empty')}") from error
+            what = first_line(response.text[:200] or "empty")
+            raise self._failed(f"not an OData v{version} answer: {what}") from error
 
-    def _get(self, url: str, params: dict[str, str], accept: str = "application/json") -> httpx.Response:
+    def _get(self, url: str, params: dict[str, str], accept: str = JSON) -> httpx.Response:
         stop = stop_after_delay(PATIENCE)
         retrying = Retrying(
             retry=retry_if_exception(_passing), wait=_wait, reraise=True,
@@ -124,6 +137,11 @@ class Sap:
         return SourceError("sap cannot be read", where=place(self.url), why=why, hint=hint)
 
 
+def metadata_version(document: bytes) -> int:
+    """4 or 2, which reads 3 as well. Raises SourceError."""
+    return 4 if _parsed(document).get("Version", "").startswith("4") else 2
+
+
 def metadata_types(document: bytes, entity_set: str) -> dict[str, pa.DataType]:
     """Property -> Arrow type of an entity set; empty when $metadata does not know the set. Raises SourceError."""
     found = _entity_type(document, entity_set)
@@ -141,10 +159,7 @@ def metadata_key(document: bytes, entity_set: str) -> tuple[str, ...]:
 
 def metadata_sets(document: bytes) -> dict[str, str]:
     """Entity set -> the name of its type. Raises SourceError."""
-    try:
-        root = ElementTree.fromstring(document)
-    except ElementTree.ParseError as error:
-        raise SourceError("sap cannot be read", why=f"$metadata is not XML: {error}") from error
+    root = _parsed(document)
     return {
         str(e.get("Name")): str(e.get("EntityType")).rpartition(".")[2]
         for e in root.iter()
@@ -152,21 +167,30 @@ def metadata_sets(document: bytes) -> dict[str, str]:
     }
 
 
+def _parsed(document: bytes) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(document)
+    except ElementTree.ParseError as error:
+        raise SourceError("sap cannot be read", why=f"$metadata is not XML: {error}") from error
+
+
 def _entity_type(document: bytes, entity_set: str) -> ElementTree.Element | None:
     kind = metadata_sets(document).get(entity_set)
-    types = (e for e in ElementTree.fromstring(document).iter() if e.tag.endswith("}EntityType"))
+    types = (e for e in _parsed(document).iter() if e.tag.endswith("}EntityType"))
     return next((e for e in types if kind is not None and e.get("Name") == kind), None)
 
 
 def _arrow_type(field: ElementTree.Element) -> pa.DataType:
     kind = str(field.get("Type"))
     if kind == "Edm.Decimal":
-        return pa.decimal128(int(field.get("Precision") or 38), int(field.get("Scale") or 0))
+        scale = field.get("Scale") or "0"
+        unbounded = not scale.isdecimal()  # variable, floating (v4)
+        return pa.decimal128(38, 9) if unbounded else pa.decimal128(int(field.get("Precision") or 38), int(scale))
     return TYPES.get(kind, pa.string())
 
 
 def to_arrow(rows: list[dict[str, Any]], types: dict[str, pa.DataType]) -> pa.Table:
-    """OData v2 JSON rows as an Arrow table: decimals and 64-bit integers are text there, times are /Date(ms)/."""
+    """OData JSON rows as an Arrow table: decimals and 64-bit integers are text there, times of v2 are /Date(ms)/."""
     return pa.table(
         {name: pa.array([_value(row.get(name), kind) for row in rows], kind) for name, kind in types.items()}
     )
@@ -176,7 +200,9 @@ def _value(value: Any, kind: pa.DataType) -> Any:
     if value is None:
         return None
     if kind == UTC_TIME:
-        return parse_date(value)
+        return parse_date(value) if value.startswith("/") else datetime.fromisoformat(value).astimezone(UTC)
+    if pa.types.is_date32(kind):
+        return date.fromisoformat(value)
     if pa.types.is_decimal(kind):
         return Decimal(value)
     if pa.types.is_integer(kind):
@@ -195,20 +221,21 @@ def parse_date(text: str) -> datetime:
     return EPOCH + timedelta(milliseconds=int(match[1]))
 
 
-def _filter(entry: Entry, span: Span) -> dict[str, str]:
+def _filter(entry: Entry, span: Span, version: int) -> dict[str, str]:
     bounds = [
-        f"{entry.cursor} {sign} {literal(bound)}"
+        f"{entry.cursor} {sign} {literal(bound, version)}"
         for sign, bound in (("ge", span.lower), ("lt", span.upper))
         if bound is not None
     ]
     return {"$filter": " and ".join(bounds)} if bounds else {}
 
 
-def literal(value: Any) -> str:
+def literal(value: Any, version: int = 2) -> str:
     """A bound for $filter."""
     if isinstance(value, datetime):
-        return f"datetimeoffset'{value.astimezone(UTC).isoformat(timespec='milliseconds').replace('+00:00', 'Z')}'"
-    return str(value) if isinstance(value, (int, Decimal)) else "'" + str(value).replace("'", "''") + "'"
+        text = value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return f"datetimeoffset'{text}'" if version == 2 else text
+    return str(value) if isinstance(value, (int, Decimal, date)) else "'" + str(value).replace("'", "''") + "'"
 
 
 def _passing(error: BaseException) -> bool:
