@@ -6,16 +6,18 @@ import gzip
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError
-from ingestion.sources import EVERYTHING, salesforce, sap
+from ingestion.sources import EVERYTHING, rest, salesforce, sap
 from test_ingest_units import METADATA
 from urllib3.util.retry import Retry
 
+REST = SourceSettings("api", "rest", {"data_selector": "d.results", "paginator": {"type": "single_page"}})
 THINGS = Entry("sap", "things", "Things", ("Id",), "Changed", "merge", "compare_keys")
 ACCOUNTS = Entry("salesforce", "accounts", "Account", ("Id",), "SystemModstamp", "merge", "deleted_feed")
 DESCRIBE = {"fields": [{"name": "Id", "type": "id"}, {"name": "SystemModstamp", "type": "datetime"}]}
@@ -116,6 +118,8 @@ def toxic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Toxic]:
         ("ENDPOINT", server.url),
     ):
         monkeypatch.setenv(f"SOURCES__SALESFORCE__{name}", value)
+    monkeypatch.setenv("SOURCES__API__BASE_URL", server.url)
+    monkeypatch.setattr(rest, "BACKOFF", 0.01)
     monkeypatch.setattr(sap, "PATIENCE", 1)
     retry = salesforce.RETRY
     quick = Retry(total=retry.total, connect=retry.connect, read=retry.read, backoff_factor=0.01, allowed_methods=None,
@@ -128,19 +132,20 @@ def toxic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Toxic]:
 
 def read(system: str) -> list[dict[str, Any]]:
     """Everything of one object, with a client that is new."""
-    source: Any = (
-        sap.Sap(SourceSettings("sap", "sap"))
-        if system == "sap"
-        else salesforce.Salesforce(SourceSettings("salesforce", "salesforce"))
-    )
-    entry = THINGS if system == "sap" else ACCOUNTS
+    source: Any
+    if system == "rest":
+        source, entry = rest.Rest(REST), replace(THINGS, source="api", cursor=None, pattern="replace", deletes="none")
+    elif system == "sap":
+        source, entry = sap.Sap(SourceSettings("sap", "sap")), THINGS
+    else:
+        source, entry = salesforce.Salesforce(SourceSettings("salesforce", "salesforce")), ACCOUNTS
     try:
         return [row for table in source.batches(entry, EVERYTHING) for row in table.to_pylist()]
     finally:
         source.close()
 
 
-PLACES = [("sap", "Things"), ("salesforce", "oauth2"), ("salesforce", "query")]
+PLACES = [("rest", "Things"), ("sap", "Things"), ("salesforce", "oauth2"), ("salesforce", "query")]
 
 
 @pytest.mark.parametrize(("system", "where"), PLACES)

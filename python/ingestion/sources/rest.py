@@ -24,7 +24,7 @@ from ingestion.errors import ConfigError, SourceError, UsageError, did_you_mean,
 from ingestion.sources import EVERYTHING, Span
 from ingestion.sources.rows import RowTables
 
-ATTEMPTS = 5
+ATTEMPTS, BACKOFF = 5, 1.0  # tries of a request; seconds after the first, doubled each time
 OPTIONS = ("params", "data_selector", "paginator", "from_param", "to_param", "method", "json")
 AUTH = {"bearer": ("token",), "api_key": ("api_key",), "http_basic": ("username", "password")}
 _UTC_TIME = pa.timestamp("us", tz="UTC")
@@ -69,6 +69,7 @@ class Rest:
             for page in pages:
                 rows = [row if isinstance(row, dict) else {"value": row} for row in page]
                 if rows:
+                    self._refuse_missing(rows[0], entry)
                     table = _with_times(_chosen(tables.table(rows), entry), entry)
                     yield _inside(table, entry, span)
         except requests.HTTPError as error:
@@ -83,9 +84,16 @@ class Rest:
         except (DltException, pa.ArrowException, ValueError, KeyError, TypeError) as error:
             raise SourceError(f"reading {entry.entity} failed", where=place(self.url), why=first_line(error)) from error
 
+    def _refuse_missing(self, row: dict[str, Any], entry: Entry) -> None:
+        if missing := [name for name in (*entry.key, entry.cursor) if name and name not in row]:
+            raise SourceError(
+                f"{entry.entity} is not as the catalogue says", where=place(self.url), why=f"it lacks {', '.join(missing)}",
+                hint=f"a row begins: {str(row)[:100]}",
+            )  # fmt: skip
+
     def _session(self) -> requests.Session:
         """dlt's, with its retries, for this host only: a next link that leads elsewhere would take the key along."""
-        session = Client(request_timeout=60, request_max_attempts=ATTEMPTS).session
+        session = Client(request_timeout=60, request_max_attempts=ATTEMPTS, request_backoff_factor=BACKOFF).session
         send, host = session.send, urlsplit(self.url).netloc
 
         def guarded(request: requests.PreparedRequest, **options: Any) -> requests.Response:
