@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.destinations import open_destination, translated
 from ingestion.errors import UsageError
+from ingestion.progress import Progress, is_watched
 from ingestion.reading import ahead
 from ingestion.shaping import ROW_VERSION, Shaper, as_table, with_version, without
 from ingestion.sources import EVERYTHING, Source, Span, open_source
@@ -131,6 +132,7 @@ class _Run:
         self.full = options.full_refresh
         self.first = False
         self.deleted = 0
+        self.reading: Any = None
 
     def run(self, destination: str, started: float) -> Summary:
         entry, pipeline = self.entry, self.pipeline
@@ -161,11 +163,15 @@ class _Run:
             return self._summary(destination, mode, self.source.count(entry, span), 0, cursor_from, None, started)
         naming = pipeline.default_schema.naming if pipeline.default_schema_name else None
         shaper = Shaper(entry, set(stored["columns"]) if stored and present is not None else None, naming)
-        info = pipeline.extract(
-            self._resource(span, present, shaper),
-            loader_file_format="parquet",
-            refresh="drop_resources" if lost else None,
-        )
+        try:
+            info = pipeline.extract(
+                self._resource(span, present, shaper),
+                loader_file_format="parquet",
+                refresh="drop_resources" if lost else None,
+            )
+        finally:
+            if self.reading is not None:  # nobody reads any more when the source is closed
+                self.reading.close()
         items = self._items(info, entry.name)
         cursor_to = self.options.span.upper if is_range else self._cursor() or cursor_from
         if shaper.quarantined:
@@ -295,10 +301,15 @@ class _Run:
         from dlt.common.storages.load_package import load_package_state
 
         load_id = load_package_state()["load_id"]
-        for table in ahead(self._batches(span, present, shaper)):
-            yield table.append_column(
-                pa.field(LOAD_ID, pa.string(), nullable=False), pa.repeat(pa.scalar(load_id), len(table))
-            )
+        # Before the rows are read: a connection does one thing at a time.
+        total = self.source.count(self.entry, span) if is_watched() else None
+        self.reading = ahead(self._batches(span, present, shaper))
+        with closing(Progress(f"{self.entry.source}.{self.entry.name}", total)) as progress:
+            for table in self.reading:
+                yield table.append_column(
+                    pa.field(LOAD_ID, pa.string(), nullable=False), pa.repeat(pa.scalar(load_id), len(table))
+                )
+                progress.advance(len(table))
 
     def _batches(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Iterator[pa.Table]:
         import pyarrow as pa

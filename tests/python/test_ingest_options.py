@@ -16,6 +16,7 @@ from ingestion.catalogue import Entry, SourceSettings
 from ingestion.discovery import discovered
 from ingestion.errors import UsageError
 from ingestion.parameters import Parameters, bound, entry_and_settings, resolve
+from ingestion.progress import Progress
 from ingestion.reading import ahead
 from ingestion.sources import EVERYTHING, open_source
 
@@ -168,6 +169,23 @@ def test_types_of_postgres_arrive_as_they_are(sandbox: Sandbox, monkeypatch: pyt
     first, second = table.to_pylist()
     assert list(first.values())[1:] == [expected for _, expected in TYPES.values()]
     assert second == {"id": 2} | dict.fromkeys(list(second)[1:])
+
+
+def test_progress_is_shown_to_who_watches_and_only_then() -> None:
+    import io
+
+    from rich.console import Console
+
+    for terminal, quiet, expected in ((True, 0.0, True), (True, 60.0, False)):
+        shown = io.StringIO()
+        progress = Progress("shop.orders", 20, Console(file=shown, force_terminal=terminal, width=100), quiet)
+        progress.advance(5)
+        progress.advance(5)
+        progress.close()
+        assert ("shop.orders" in shown.getvalue() and "10 rows" in shown.getvalue()) is expected
+    silent = Progress("shop.orders", None)
+    silent.advance(5)
+    silent.close()  # stderr is no terminal here
 
 
 def test_reading_ahead_gives_the_same_items_and_errors() -> None:
