@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import SourceError
-from ingestion.sources import EVERYTHING, rest, salesforce, sap
+from ingestion.sources import EVERYTHING, files, rest, salesforce, sap
 from test_ingest_units import METADATA
 from urllib3.util.retry import Retry
 
@@ -154,6 +154,21 @@ def test_fault_17_a_burst_is_survived(toxic: Toxic, system: str, where: str, poi
     toxic.where, toxic.left, toxic.poison = where, 2, POISONS[poison]
     assert [row["Id"] for row in read(system)] == ["1"]
     assert toxic.asked == 2
+
+
+@pytest.mark.parametrize("poison", LASTING)
+def test_fault_17_files_of_s3(toxic: Toxic, monkeypatch: pytest.MonkeyPatch, poison: str) -> None:
+    """Arrow's client: what could not be asked is an error, and never an empty folder."""
+    toxic.where, toxic.left, toxic.poison = "/", 10_000, LASTING[poison]
+    for name, value in (("URL", "s3://landing/in"), ("KEY", "k"), ("SECRET", "swordfish-3"), ("ENDPOINT", toxic.url)):
+        monkeypatch.setenv(f"SOURCES__DROP__{name}", value)
+    monkeypatch.setenv("SOURCES__DROP__REGION", "us-east-1")
+    entry = Entry("drop", "orders", "orders/*.csv", (), "_modified", "append")
+    with pytest.raises(SourceError) as caught:
+        list(files.Files(SourceSettings("drop", "files")).batches(entry, EVERYTHING))
+    said = f"{caught.value} {caught.value.why} {caught.value.hint}"
+    assert "swordfish" not in said and len(said) < 1500
+    assert toxic.asked < 60, toxic.asked
 
 
 @pytest.mark.parametrize(("system", "where"), PLACES)

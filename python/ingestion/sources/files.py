@@ -101,7 +101,10 @@ def _filesystem(url: str, config: dict[str, str | None]) -> tuple[Any, str]:
                 "access_key": config["key"], "secret_key": config["secret"], "session_token": config["token"],
                 "region": config["region"], "endpoint_override": host, "scheme": scheme,
             }  # fmt: skip
-            own: Any = arrow.S3FileSystem(**{name: value for name, value in given.items() if value})
+            patience = {
+                "retry_strategy": arrow.AwsStandardS3RetryStrategy(max_attempts=4), "connect_timeout": 10, "request_timeout": 60,
+            }  # fmt: skip
+            own: Any = arrow.S3FileSystem(**{name: value for name, value in given.items() if value}, **patience)
         elif protocol in ("gs", "gcs"):
             own = arrow.GcsFileSystem(access_token=config["token"]) if config["token"] else arrow.GcsFileSystem()
         else:
