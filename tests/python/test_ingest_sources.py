@@ -128,6 +128,7 @@ LINES = "\n".join(json.dumps(row) for row in ROWS) + "\n\n"
          {"sheet": "data"}, [(1, "Zoë", 1.5), (2, None, None)]),
         ("a.txt", "id,name,price\n1,Zoë,1.5\n", {"format": "csv"}, [("1", "Zoë", "1.5")]),
     ],
+    ids=["csv", "bom", "latin-1", "tsv", "csv.gz", "jsonl", "jsonl.gz", "parquet", "xlsx", "named"],
 )  # fmt: skip
 def test_every_format(folder: Path, name: str, data: Any, options: dict[str, Any], expected: list[Any]) -> None:
     put(folder, f"orders/{name}", data)
