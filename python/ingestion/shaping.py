@@ -107,7 +107,7 @@ class Shaper:
             return cast.drop_columns(unknown) if unknown else cast
         if entry.contract != "quarantine":
             which, why = next((which, why) for which, why in reasons if pc.any(which, min_count=0).as_py())
-            first = table.filter(which).slice(0, 1).to_pylist()[0]
+            first = self.masked(table.filter(which).slice(0, 1)).to_pylist()[0]
             key = ", ".join(f"{name} {first.get(name)!r}" for name in entry.key)
             raise SourceError(
                 f"{entry.entity} has rows that do not fit: {why}", where=f"the first one: {key}" if key else None,

@@ -227,6 +227,9 @@ def test_masked_columns_can_still_be_joined_but_not_read(till: Till, monkeypatch
     rows = till.query("select id, amount, note from raw_till.sales order by id")
     assert [(row[0], row[1], len(row[2])) for row in rows] == [(1, None, 64), (2, None, 64)]
     assert rows[0][2] != rows[1][2] and "amy" not in str(rows)
+    with pytest.raises(SourceError) as caught:  # nor in an error
+        till.load(replace(entry, key=("note",), types={"note": "integer"}), full_refresh=True)
+    assert "note '" in str(caught.value.where) and "example.com" not in str(caught.value.where)
 
 
 def test_a_frozen_contract_refuses_a_new_column(till: Till) -> None:

@@ -292,7 +292,7 @@ def test_an_api_that_knows_no_bound_still_loads_only_what_is_new(api: Api) -> No
 def test_a_wrong_key_and_a_next_link_that_leads_away(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SourceError) as lacking:
         read(replace(THINGS, key=("uid",)), API)
-    assert lacking.value.why == "it lacks uid"
+    assert (lacking.value.why, lacking.value.hint) == ("it lacks uid", "it has id, tags, seen")  # names, and no values
     api.next = "http://127.0.0.2:9"
     with pytest.raises(SourceError, match="another host"):
         read(THINGS, API)

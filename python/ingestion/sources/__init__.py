@@ -56,6 +56,23 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+class WholeRows:
+    """What a source is that can only be read: its keys are in its rows, and nobody knows how many there are."""
+
+    def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table]:
+        raise NotImplementedError
+
+    def keys(self, entry: Entry) -> Iterator[pa.Table]:
+        for table in self.batches(entry, EVERYTHING):
+            yield table.select(entry.key)
+
+    def count(self, entry: Entry, span: Span) -> int | None:
+        return None
+
+    def close(self) -> None:
+        """There is no connection that stays open."""
+
+
 KINDS = {
     "postgres": "Postgres", "salesforce": "Salesforce", "sap": "Sap", "sql": "Sql", "files": "Files", "rest": "Rest",
 }  # fmt: skip

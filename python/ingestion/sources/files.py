@@ -19,7 +19,7 @@ import pyarrow as pa
 from ingestion import settings
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import ConfigError, SourceError, UsageError, did_you_mean, first_line, place
-from ingestion.sources import EVERYTHING, Span
+from ingestion.sources import Span, WholeRows
 from ingestion.sources.rows import RowTables
 
 FILE, ROW, MODIFIED = "_file", "_row", "_modified"
@@ -31,7 +31,7 @@ CREDENTIALS = (
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 
 
-class Files:
+class Files(WholeRows):
     def __init__(self, source: SourceSettings) -> None:
         self.config = settings.read(source.name, ("url",), CREDENTIALS)
         self.url = str(self.config["url"])
@@ -65,16 +65,6 @@ class Files:
                     f"{PurePosixPath(path).name} cannot be read", where=f"{place(self.url)}: {path}, after row {number:,}",
                     why=first_line(error), hint="nothing was loaded; mend or remove the file and run again",
                 ) from error  # fmt: skip
-
-    def keys(self, entry: Entry) -> Iterator[pa.Table]:
-        for table in self.batches(entry, EVERYTHING):
-            yield table.select(entry.key)
-
-    def count(self, entry: Entry, span: Span) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
     def _files(self, entry: Entry) -> list[tuple[str, datetime]]:
         """The oldest first, so that a load that breaks off has not gone past anything."""

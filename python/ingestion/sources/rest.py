@@ -21,7 +21,7 @@ from dlt.sources.rest_api.config_setup import create_auth, create_paginator
 from ingestion import settings
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import ConfigError, SourceError, UsageError, did_you_mean, first_line, place, unreachable
-from ingestion.sources import EVERYTHING, Span
+from ingestion.sources import Span, WholeRows
 from ingestion.sources.rows import RowTables
 
 ATTEMPTS, BACKOFF = 5, 1.0  # tries of a request; seconds after the first, doubled each time
@@ -30,7 +30,7 @@ AUTH = {"bearer": ("token",), "api_key": ("api_key",), "http_basic": ("username"
 _UTC_TIME = pa.timestamp("us", tz="UTC")
 
 
-class Rest:
+class Rest(WholeRows):
     def __init__(self, source: SourceSettings) -> None:
         self.name, self.options = source.name, source.options
         auth = dict(self.options.get("auth") or {})
@@ -88,7 +88,7 @@ class Rest:
         if missing := [name for name in (*entry.key, entry.cursor) if name and name not in row]:
             raise SourceError(
                 f"{entry.entity} is not as the catalogue says", where=place(self.url), why=f"it lacks {', '.join(missing)}",
-                hint=f"a row begins: {str(row)[:100]}",
+                hint=f"it has {', '.join(row)}",
             )  # fmt: skip
 
     def _session(self) -> requests.Session:
@@ -105,16 +105,6 @@ class Rest:
 
         session.send = guarded  # type: ignore[method-assign]
         return session
-
-    def keys(self, entry: Entry) -> Iterator[pa.Table]:
-        for table in self.batches(entry, EVERYTHING):
-            yield table.select(entry.key)
-
-    def count(self, entry: Entry, span: Span) -> int | None:
-        return None
-
-    def close(self) -> None:
-        pass
 
 
 def _chosen(table: pa.Table, entry: Entry) -> pa.Table:
