@@ -24,6 +24,7 @@ from ingestion.progress import Progress, is_watched
 from ingestion.reading import ahead
 from ingestion.shaping import ROW_VERSION, Shaper, as_table, with_version, without
 from ingestion.sources import EVERYTHING, Source, Span, open_source
+from ingestion.startup import import_dlt
 from ingestion.warehouse import exclusive
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def ingest(
     os.environ.update(INVARIANTS)
     # dlt logs a failure with a long traceback; ours says the same in four lines. RUNTIME__LOG_LEVEL=INFO shows its own.
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    import_dlt(destination)
     import dlt
 
     if options.limit is not None:

@@ -73,6 +73,7 @@ def drive(
 
     `only`: of the abandoned runs just this one. `forge`: see `Workshop`.
     """
+    from rehearse.cli.app import settle
     from rehearse.cli.problems import print_json
     from rehearse.cli.progress import make_progress
     from rehearse.engine.attempts import Workshop
@@ -103,6 +104,7 @@ def drive(
                         "There is nothing to go on with: every run has ended, or is driven by another rehearse."
                     )
                 engine.own |= {active.id for active in mine}
+                settle()
                 engine.drive()
             except StoreError as e:
                 engine.leave()

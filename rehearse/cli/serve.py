@@ -63,6 +63,7 @@ def serve(
     from rehearse.api.service import Service, Switches
     from rehearse.bindings.config import find_root
     from rehearse.bindings.current import CurrentBindings
+    from rehearse.cli.app import settle
     from rehearse.cli.output import tell
     from rehearse.cli.progress import ServedLines, make_progress
     from rehearse.engine.attempts import Workshop
@@ -95,6 +96,7 @@ def serve(
         workshop.close()
         raise
     pool = make_pool(executor, workshop, workers or max(4, 2 * (os.cpu_count() or 1)))
+    settle()
     with make_progress(Path.cwd(), ServedLines) as progress:
         loop = _loop(service, lease, progress.note, not no_triggers)
         try:

@@ -50,8 +50,8 @@ def sync(folder: str, name: str) -> None:
 def read(folder: str, name: str) -> dict[str, Any] | None:
     """The content; None when it is not there, or not whole (the disk was full)."""
     try:
-        with open(os.path.join(folder, name), "rb") as file:
-            content = json.load(file)
+        with open(os.path.join(folder, name), "rb", 0) as file:
+            content = json.loads(file.read())
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
@@ -59,6 +59,8 @@ def read(folder: str, name: str) -> dict[str, Any] | None:
 
 def _write_temporary(folder: str, name: str, content: dict[str, Any]) -> str:
     temporary = os.path.join(folder, f".{name}.{os.getpid()}")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(content, file)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb", 0) as file:
+        left = memoryview(json.dumps(content).encode())
+        while left:
+            left = left[file.write(left) :]
     return temporary

@@ -116,10 +116,10 @@ class Workshop:
             time.sleep(POLL_SECONDS)
         return self.conclude(spec)
 
-    def conclude(self, spec: AttemptSpec) -> Ended:
-        """How an attempt ended that nobody runs any more, as its folder tells."""
+    def conclude(self, spec: AttemptSpec, found: dict[str, Any] | None = None) -> Ended:
+        """How an attempt ended that nobody runs any more, as its folder tells. `found`: what was read there already."""
         folder = self.root / spec.folder
-        found = attempt_folder.read(str(folder), EXIT)
+        found = found or attempt_folder.read(str(folder), EXIT)
         if found is None:
             clean_up(folder, spec.task_run_id)
             return Ended("FAILED", "interrupted: its supervisor was killed", ended_at=_now())
@@ -148,6 +148,8 @@ class Workshop:
         preload = next((step.preload for step in launch.steps if step.preload), ())
         for modules in dict.fromkeys((preload, ())):  # a warm process that cannot do it gives way to a plain one
             _wait_for_end(self._forge(modules).start(specification))
+            if found := attempt_folder.read(str(folder), EXIT):
+                return self.conclude(spec, found)
             if look(folder) != NEVER:
                 break
         else:

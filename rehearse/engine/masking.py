@@ -60,20 +60,30 @@ class Masker:
     """Feed chunks, write what comes back; what may be the beginning of a secret is held back until more comes, or `flush`."""
 
     def __init__(self, secrets: Iterable[str]):
-        forms = {
-            form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret) if len(form) >= SHORTEST
-        }
-        ordered = sorted(forms, key=len, reverse=True)
-        self._ordered = ordered
-        self._overlap = len(ordered[0]) - 1 if ordered else 0
-        self._by_first: dict[int, list[bytes]] = {}
-        for form in ordered:
-            self._by_first.setdefault(form[0], []).append(form)
+        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST]
         self._held = b""
+
+    # What follows is made when there is something to look through: it takes as long as starting a small task.
+
+    @cached_property
+    def _ordered(self) -> list[bytes]:
+        """Every form of every secret, the longest first."""
+        forms = {form for secret in self._secrets for form in _forms(secret) if len(form) >= SHORTEST}
+        return sorted(forms, key=len, reverse=True)
+
+    @cached_property
+    def _overlap(self) -> int:
+        return len(self._ordered[0]) - 1 if self._ordered else 0
+
+    @cached_property
+    def _by_first(self) -> dict[int, list[bytes]]:
+        found: dict[int, list[bytes]] = {}
+        for form in self._ordered:
+            found.setdefault(form[0], []).append(form)
+        return found
 
     @cached_property
     def _pattern(self) -> re.Pattern[bytes] | None:
-        """Made when there is something to look through: it takes as long as starting a small task."""
         return re.compile(b"|".join(map(re.escape, self._ordered))) if self._ordered else None
 
     def feed(self, chunk: bytes) -> bytes:

@@ -23,10 +23,15 @@ except (OSError, AttributeError):  # not Linux
 def start_time(pid: int) -> str | None:
     """With the pid it names one process for ever; None when there is no such process, or no /proc."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[19]
+        return _stat(pid)[19]
     except OSError:
         return None
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of proc(5), /proc/PID/stat, from the third one on. Raises OSError."""
+    with open(f"/proc/{pid}/stat", "rb", 0) as file:
+        return file.read().decode(errors="replace").rsplit(")", 1)[1].split()
 
 
 def is_alive(pid: int, started: str | None) -> bool:
@@ -44,8 +49,7 @@ def is_alive(pid: int, started: str | None) -> bool:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+        return _stat(pid)[0] == "Z"
     except OSError:
         return True
 
