@@ -88,6 +88,10 @@ def main(
         str | None,
         typer.Option(help="merge, replace, append, history or snapshot. [default: merge with a key and a cursor]"),
     ] = None,
+    table_format: Annotated[
+        str | None,
+        typer.Option(help="Of the destination filesystem: parquet, delta or iceberg. [default: parquet]"),
+    ] = None,
     params: Annotated[
         str | None,
         typer.Option(help="The same options as a JSON object, e.g. '{\"full_refresh\": true}'. Or PARAMS. Weakest."),
@@ -99,7 +103,7 @@ def main(
         parameters = resolve(
             {"source": source, "object": object_, "destination": destination, "full_refresh": full_refresh, "from": from_,
              "to": to, "date": date, "limit": limit, "dry_run": dry_run, "verify": verify, "entity": entity, "key": key,
-             "cursor": cursor, "pattern": pattern, "params": params}
+             "cursor": cursor, "pattern": pattern, "table_format": table_format, "params": params}
         )  # fmt: skip
         entry, settings = entry_and_settings(parameters)
         target = f"{entry.source}.{entry.name}"
@@ -109,7 +113,7 @@ def main(
 
         options = Options(
             parameters.full_refresh, Span(bound(parameters.lower), bound(parameters.upper)), parameters.limit,
-            parameters.dry_run, parameters.day, parameters.verify,
+            parameters.dry_run, parameters.day, parameters.verify, parameters.table_format,
         )  # fmt: skip
         summary = ingest(entry, settings, parameters.destination, options).as_dict()
     _talk(summary)

@@ -64,7 +64,9 @@ class translated(AbstractContextManager[None]):
             root = root.__cause__
         why = first_line(root)
         if missing := next((cause for cause in chain if isinstance(cause, ConfigFieldMissingException)), None):
-            names = ", ".join(sorted({t.key for traces in missing.traces.values() for t in traces}))
+            keys = {trace.key for traces in missing.traces.values() for trace in traces}
+            usual = f"DESTINATION__{self.destination.upper()}__"  # of the dozen places where dlt looks
+            names = ", ".join(sorted({key for key in keys if key.startswith(usual)} or keys))
             raise ConfigError(
                 f"the destination {self.destination} is not configured", why=f"missing: {names}"
             ) from error

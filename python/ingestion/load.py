@@ -25,6 +25,7 @@ from ingestion.reading import ahead
 from ingestion.shaping import ROW_VERSION, Shaper, as_table, with_version, without
 from ingestion.sources import EVERYTHING, Source, Span, open_source
 from ingestion.startup import import_dlt
+from ingestion.tables import DELETED, FILES, SNAPSHOT, TableFormat, open_tables, table_format_of
 from ingestion.warehouse import exclusive
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ INVARIANTS = {
     "DESTINATION__REPLACE_STRATEGY": "insert-from-staging",
 }
 LOAD_ID = "_dlt_load_id"
-DELETED = "_deleted"
-SNAPSHOT = "_snapshot_date"
 QUARANTINE = "_quarantine"
 SAMPLE = "_sample"
 
@@ -48,7 +47,7 @@ SAMPLE = "_sample"
 class Options:
     """How an invocation differs from the ordinary one. `span`: a range of the cursor to read again (a backfill); `limit`: at
     most so many rows, into a table beside; `dry_run`: look, and write nothing; `day`: of a snapshot; `verify`: count both
-    sides."""
+    sides; `table_format`: of files, see `tables`."""
 
     full_refresh: bool = False
     span: Span = EVERYTHING
@@ -56,6 +55,7 @@ class Options:
     dry_run: bool = False
     day: date | None = None
     verify: bool = False
+    table_format: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ def ingest(
     """Extracts and loads one object. Raises ConfigError, SourceError, LoadError, UsageError."""
     started = time.monotonic()
     refuse_contradiction(entry, options)
+    table_format = table_format_of(options.table_format, destination, entry)
     os.environ.update(INVARIANTS)
+    if destination == FILES and table_format == "parquet":
+        os.environ["DESTINATION__REPLACE_STRATEGY"] = "truncate-and-insert"  # files know no other
     # dlt logs a failure with a long traceback; ours says the same in four lines. RUNTIME__LOG_LEVEL=INFO shows its own.
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     import_dlt(destination)
@@ -108,7 +111,7 @@ def ingest(
             pipeline = dlt.pipeline(
                 pipeline_name=name, pipelines_dir=str(folder), destination=target, dataset_name=f"raw_{entry.source}"
             )
-            return _Run(pipeline, entry, source, held, options).run(destination, started)
+            return _Run(pipeline, entry, source, held, options, table_format).run(destination, started)
 
 
 def refuse_contradiction(entry: Entry, options: Options) -> None:
@@ -129,8 +132,18 @@ def refuse_contradiction(entry: Entry, options: Options) -> None:
 
 
 class _Run:
-    def __init__(self, pipeline: dlt.Pipeline, entry: Entry, source: Source, held: Any, options: Options):
+    def __init__(
+        self,
+        pipeline: dlt.Pipeline,
+        entry: Entry,
+        source: Source,
+        held: Any,
+        options: Options,
+        table_format: TableFormat,
+    ):
         self.pipeline, self.entry, self.source, self.held, self.options = pipeline, entry, source, held, options
+        self.tables = open_tables(pipeline, table_format)
+        self.table_format = None if table_format == "parquet" else table_format
         self.full = options.full_refresh
         self.first = False
         self.deleted = 0
@@ -140,7 +153,7 @@ class _Run:
         entry, pipeline = self.entry, self.pipeline
         with self.held():
             pipeline.sync_destination()
-            present = self._present()
+            present = self.tables.keys(entry)
         stored = pipeline.default_schema.tables.get(entry.name) if pipeline.default_schema_name else None
         # A table that somebody dropped is still in dlt's stored schema, so it would not be created again.
         lost = present is None and stored is not None
@@ -177,7 +190,7 @@ class _Run:
         items = self._items(info, entry.name)
         cursor_to = self.options.span.upper if is_range else self._cursor() or cursor_from
         if shaper.quarantined:
-            pipeline.extract(_quarantine(entry, shaper), loader_file_format="parquet")
+            pipeline.extract(self._quarantine(shaper), loader_file_format="parquet")
         # With nothing new there is nothing to commit; the package on disk goes away with the next invocation.
         if self.full or items or shaper.quarantined:
             pipeline.normalize()
@@ -191,23 +204,15 @@ class _Run:
     def _verified(self) -> dict[str, Any]:
         """Rows of the whole object on both sides. A row that comes in between makes them differ: look again then."""
         entry = self.entry
-        where = f" where {DELETED} = false" if entry.deletes == "compare_keys" else ""
-        if entry.pattern == "history":
-            where = " where _dlt_valid_to is null"
-        elif entry.pattern == "snapshot":
-            where = f" where {SNAPSHOT} = '{self.options.day or datetime.now(UTC).date()}'"
-        with self.held(), self.pipeline.sql_client() as client:
-            table = client.make_qualified_table_name(
-                self.pipeline.default_schema.naming.normalize_identifier(entry.name)
-            )
-            [(ours,)] = client.execute_sql(f"select count(*) from {table}{where}") or [(0,)]
+        with self.held():
+            ours = self.tables.count(entry, self.options.day)
         if entry.key and entry.deletes != "flag":  # rows that are marked are in the table, too
             theirs: int | None = sum(batch.num_rows for batch in self.source.keys(entry))
         else:
             theirs = self.source.count(entry, EVERYTHING)
         if theirs is None:
             raise UsageError(f"{entry.source} cannot tell how many rows {entry.entity} has", hint="leave --verify out")
-        return {"verified": theirs == ours, "verification": {"source_rows": int(theirs), "table_rows": int(ours)}}
+        return {"verified": theirs == ours, "verification": {"source_rows": int(theirs), "table_rows": ours}}
 
     def _summary(
         self, destination: str, mode: str, rows: int | None, quarantined: int, low: Any, high: Any, started: float
@@ -235,29 +240,6 @@ class _Run:
         incremental = state.get("resources", {}).get(self.entry.name, {}).get("incremental", {})
         return incremental.get(self.entry.cursor, {}).get("last_value")
 
-    def _present(self) -> pa.Table | None:
-        """The keys in the destination's table, under the source's names. None: there is no such table.
-
-        Without delete detection no row is read, only whether the table is still there.
-        """
-        import dlt
-        from dlt.destinations.exceptions import DatabaseUndefinedRelation
-
-        entry, pipeline = self.entry, self.pipeline
-        # A load that was killed may have left its rows without the schema that dlt stores after them.
-        schema = pipeline.default_schema if pipeline.default_schema_name else dlt.Schema(pipeline.pipeline_name)
-        naming = schema.naming
-        with pipeline.sql_client() as client:
-            columns = ", ".join(client.escape_column_name(naming.normalize_identifier(key)) for key in entry.key) or "1"
-            table = client.make_qualified_table_name(naming.normalize_identifier(entry.name))
-            limit = "" if entry.deletes == "compare_keys" else " where 1 = 0"
-            try:
-                with client.execute_query(f"select {columns} from {table}{limit}") as cursor:
-                    keys = cursor.arrow()
-            except DatabaseUndefinedRelation:
-                return None
-        return keys.rename_columns(list(entry.key)) if entry.key else keys
-
     def _resource(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Any:
         import dlt
 
@@ -271,7 +253,7 @@ class _Run:
             else None
         )
         columns: dict[str, Any] = {LOAD_ID: {"data_type": "text", "nullable": False}}
-        disposition: Any = {"disposition": "merge", "strategy": "delete-insert"}
+        disposition: Any = self._merge
         merge_key: Any = None
         if entry.pattern == "history":
             disposition = {"disposition": "merge", "strategy": "scd2", "row_version_column_name": ROW_VERSION}
@@ -282,8 +264,8 @@ class _Run:
             disposition = "append"  # one file, one transaction: whoever looks sees all of it or nothing
         elif self.full:
             disposition = "replace"
-        elif entry.pattern == "append" and not self.options.span:
-            disposition = "append"
+        elif entry.pattern == "append" and not self.options.span and not (self.table_format and entry.key):
+            disposition = "append"  # files of a killed load may be there already: with a key they are replaced
         if entry.deletes == "compare_keys":
             columns[DELETED] = {"data_type": "bool", "hard_delete": not self.full}
         return dlt.resource(
@@ -294,8 +276,23 @@ class _Run:
             write_disposition=disposition,
             columns=columns,
             incremental=incremental,
+            table_format=self.table_format,
             schema_contract={"columns": "freeze", "data_type": "freeze"} if entry.contract == "freeze" else None,
         )
+
+    @property
+    def _merge(self) -> Any:
+        return {"disposition": "merge", "strategy": "upsert" if self.table_format else "delete-insert"}
+
+    def _quarantine(self, shaper: Shaper) -> Any:
+        """The rows that were put aside, beside the table; the same row once."""
+        import dlt
+        import pyarrow as pa
+
+        return dlt.resource(
+            [pa.Table.from_pylist(shaper.quarantined)], name=self.entry.name + QUARANTINE, primary_key="_row_id",
+            write_disposition=self._merge, table_format=self.table_format,
+        )  # fmt: skip
 
     def _stamped(self, span: Span, present: pa.Table | None, shaper: Shaper) -> Iterator[pa.Table]:
         """The next batch is read and shaped while dlt writes the one before."""
@@ -351,17 +348,6 @@ class _Run:
                 rows = pa.concat_tables([schema.empty_table(), gone], promote_options="default")
                 rows = as_table(rows, entry.key)
                 yield rows.append_column(DELETED, pa.repeat(pa.scalar(True), len(rows)))
-
-
-def _quarantine(entry: Entry, shaper: Shaper) -> Any:
-    """The rows that were put aside, beside the table; the same row once."""
-    import dlt
-    import pyarrow as pa
-
-    return dlt.resource(
-        [pa.Table.from_pylist(shaper.quarantined)], name=entry.name + QUARANTINE, primary_key="_row_id",
-        write_disposition="merge",
-    )  # fmt: skip
 
 
 def _give_back_memory() -> None:

@@ -18,7 +18,7 @@ VARIABLES = ("SOURCE", "OBJECT", "DESTINATION", "FULL_REFRESH", "PARAMS")
 loads into a dataset of another name."""
 KEYS = (
     "source", "object", "destination", "full_refresh", "from", "to", "date", "limit", "dry_run", "verify", "entity", "key",
-    "cursor", "pattern",
+    "cursor", "pattern", "table_format",
 )  # fmt: skip
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 EXAMPLE = "PARAMS='{\"full_refresh\": true}'"
@@ -40,6 +40,7 @@ class Parameters:
     day: date | None
     given: Mapping[str, str]
     """What is said of an object without the catalogue: entity, key, cursor, pattern."""
+    table_format: str | None = None
 
 
 def resolve(flags: Mapping[str, Any]) -> Parameters:
@@ -60,7 +61,8 @@ def resolve(flags: Mapping[str, Any]) -> Parameters:
         source=str(values["source"]), object=str(values["object"]), destination=str(values["destination"] or "duckdb"),
         full_refresh=_flag("full_refresh", values["full_refresh"]), dry_run=_flag("dry_run", values["dry_run"]),
         verify=_flag("verify", values["verify"]), limit=_number("limit", values["limit"]),
-        lower=_text(values["from"]), upper=_text(values["to"]), day=_day(values["date"]), given=given,
+        lower=_text(values["from"]), upper=_text(values["to"]), day=_day(values["date"]),
+        table_format=_text(values["table_format"]), given=given,
     )  # fmt: skip
 
 
