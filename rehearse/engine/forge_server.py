@@ -80,7 +80,18 @@ def _serve(channel: socket.socket, warm: bool, ready: Ready) -> None:
         length = int.from_bytes(stream.read(8), "big")
         data = stream.read(length)
     if len(data) == length > 0:  # else the engine died meanwhile, and nothing was started
-        supervise(json.loads(data) | {"warm": warm}, channel.close, ready)
+        supervise(json.loads(data) | {"warm": warm}, lambda: _tell(channel), ready)
+
+
+def _tell(channel: socket.socket) -> bool:
+    """Tell the engine of the end, by closing the socket; whether it is still there to hear it."""
+    with channel:
+        try:
+            return channel.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) != b""
+        except BlockingIOError:  # it has nothing to say, and has not gone
+            return True
+        except OSError:
+            return False
 
 
 if __name__ == "__main__":

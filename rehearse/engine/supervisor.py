@@ -140,8 +140,9 @@ class Supervisor:
         self.clock = _Clock(spec["timeout"], spec["grace"], os.path.join(self.folder, STOP))
         self.server, self.wakeup = ready.server, ready.wakeup
 
-    def run(self, done: Callable[[], None]) -> None:
-        """All steps, and the record of how they ended. `done` tells the engine, which then need not wait for the disk."""
+    def run(self, done: Callable[[], bool]) -> None:
+        """All steps, and the record of how they ended. `done` tells the engine, and whether there is one: it writes the end
+        into its store at once, and forces that to the disk. Without one `exit.json` has to last."""
         started_at = _now()
         result: dict[str, Any] = {"code": None, "signal": None, "reason": "not_started", "message": None}
         for step in self.spec["steps"]:
@@ -167,8 +168,8 @@ class Supervisor:
         result.update(status=box.status, outputs=box.outputs, operations=box.operations, rejected=box.rejected)
         replace(self.folder, EXIT, result | {"started_at": started_at, "ended_at": _now()})
         self.crash("recorded")
-        done()
-        sync(self.folder, EXIT)
+        if not done():
+            sync(self.folder, EXIT)
 
     def crash(self, point: str) -> None:
         """A named crash point: for tests, the supervisor dies here as by `kill -9`."""
@@ -336,7 +337,7 @@ class Ready:
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
 
 
-def supervise(spec: dict[str, Any], done: Callable[[], None], ready: Ready) -> None:
+def supervise(spec: dict[str, Any], done: Callable[[], bool], ready: Ready) -> None:
     """Run an attempt, unless somebody has already: the claim is made once. Called in a process of its own."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGTERM])  # blocked by the forge for our start
     if spec.get("crash_at") == "supervisor.received":
