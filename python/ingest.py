@@ -75,7 +75,8 @@ def main(
         bool | None, typer.Option("--dry-run", help="Say what would be read, and write nothing.")
     ] = None,
     verify: Annotated[
-        bool | None, typer.Option("--verify", help="Count the rows of both sides afterwards; a difference fails.")
+        bool | None,
+        typer.Option("--verify", help="Count and sum both sides afterwards, per month; a difference fails."),
     ] = None,
     entity: Annotated[
         str | None, typer.Option(help="Of an object that is not in the catalogue: the source's name of it.")
@@ -198,7 +199,12 @@ def _talk(summary: dict[str, Any]) -> None:
         verdict = "both sides have" if summary["verified"] else "THE SIDES DIFFER: the source has"
         counts = summary["verification"]
         other = "" if summary["verified"] else f", the table {counts['table_rows']:,}"
-        print(f"  {verdict} {counts['source_rows']:,} rows{other}", file=sys.stderr)
+        sums = (
+            f", and the same sums of {', '.join(counts['sums'])}" if summary["verified"] and counts.get("sums") else ""
+        )
+        print(f"  {verdict} {counts['source_rows']:,} rows{other}{sums}", file=sys.stderr)
+        for difference in counts.get("differences", ()):
+            print(f"    {difference}", file=sys.stderr)
 
 
 def _report(summary: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from ingestion.shaping import ROW_VERSION, Shaper, as_table, with_version, witho
 from ingestion.sources import EVERYTHING, Source, Span, open_source
 from ingestion.startup import import_dlt
 from ingestion.tables import DELETED, FILES, SNAPSHOT, TableFormat, open_tables, table_format_of
+from ingestion.totals import Totals, differences
 from ingestion.warehouse import exclusive
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Summary:
     seconds: float
     dry_run: bool = False
     verified: bool | None = None
-    verification: dict[str, int] | None = None
+    verification: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {"schema_version": 1, **asdict(self)}
@@ -202,8 +203,18 @@ class _Run:
         return replace(done, **self._verified()) if self.options.verify else done
 
     def _verified(self) -> dict[str, Any]:
-        """Rows of the whole object on both sides. A row that comes in between makes them differ: look again then."""
+        """Rows of the whole object on both sides, and sums where both can sum. A row that comes in between makes them
+        differ: look again then."""
         entry = self.entry
+        if (asked := getattr(self.source, "totals", None)) is not None:
+            wanted: Totals = asked(entry)
+            with self.held():
+                found = self.tables.totals(entry, self.options.day, wanted)
+            if found is not None:
+                differing = differences(wanted, found)
+                counted = {"source_rows": wanted.count, "table_rows": found.count, "partitions": len(wanted.rows),
+                           "sums": list(wanted.columns), "differences": differing}  # fmt: skip
+                return {"verified": not differing, "verification": counted}
         with self.held():
             ours = self.tables.count(entry, self.options.day)
         if entry.key and entry.deletes != "flag":  # rows that are marked are in the table, too

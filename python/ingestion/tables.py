@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from ingestion.catalogue import Entry
 from ingestion.errors import UsageError, did_you_mean
+from ingestion.totals import Totals, from_rows, query
 
 if TYPE_CHECKING:
     import dlt
@@ -30,6 +31,9 @@ class Tables(Protocol):
 
     def count(self, entry: Entry, day: date | None) -> int:
         """The rows that stand for rows of the source; of a snapshot those of the day, of a history the current ones."""
+
+    def totals(self, entry: Entry, day: date | None, like: Totals) -> Totals | None:
+        """Of these rows, what `like` tells of the source. None: this kind of table cannot be asked."""
 
 
 def open_tables(pipeline: dlt.Pipeline, table_format: TableFormat) -> Tables:
@@ -99,16 +103,29 @@ class _SqlTables:
         return keys.rename_columns(list(entry.key)) if entry.key else keys
 
     def count(self, entry: Entry, day: date | None) -> int:
+        with self._pipeline.sql_client() as client:
+            [(count,)] = client.execute_sql(f"select count(*) from {self._relation(client, entry, day)}") or [(0,)]
+        return int(count)
+
+    def totals(self, entry: Entry, day: date | None, like: Totals) -> Totals:
+        with self._pipeline.sql_client() as client:
+            naming = self._pipeline.default_schema.naming
+
+            def quoted(column: str) -> str:
+                return str(client.escape_column_name(naming.normalize_identifier(column)))
+
+            cursor = quoted(entry.cursor) if entry.cursor else None
+            sql = query(self._relation(client, entry, day), cursor, like.edges, map(quoted, like.columns))
+            return from_rows(like.edges, like.columns, client.execute_sql(sql) or [])
+
+    def _relation(self, client: Any, entry: Entry, day: date | None) -> str:
         where = f" where {DELETED} = false" if entry.deletes == "compare_keys" else ""
         if entry.pattern == "history":
             where = " where _dlt_valid_to is null"
         elif entry.pattern == "snapshot":
             where = f" where {SNAPSHOT} = '{day or datetime.now(UTC).date()}'"
-        with self._pipeline.sql_client() as client:
-            naming = self._pipeline.default_schema.naming
-            table = client.make_qualified_table_name(naming.normalize_identifier(entry.name))
-            [(count,)] = client.execute_sql(f"select count(*) from {table}{where}") or [(0,)]
-        return int(count)
+        naming = self._pipeline.default_schema.naming
+        return f"{client.make_qualified_table_name(naming.normalize_identifier(entry.name))}{where}"
 
 
 class _LakeTables:
@@ -134,6 +151,9 @@ class _LakeTables:
         if table is None:
             return 0
         return int(table.count() if self._format == "delta" else table.scan().count())
+
+    def totals(self, entry: Entry, day: date | None, like: Totals) -> None:
+        return None
 
     def _open(self, entry: Entry) -> tuple[Any, Any]:
         from dlt.common.destination.exceptions import DestinationUndefinedEntity

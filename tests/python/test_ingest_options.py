@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
@@ -215,3 +217,13 @@ def test_who_stops_reading_stops_the_source() -> None:
     next(found)
     found.close()  # type: ignore[attr-defined]
     assert closed.wait(5)
+
+
+def test_verify_finds_a_row_that_differs_although_the_counts_agree(empty: Worker) -> None:
+    assert empty("postgres", "orders", "--verify").summary["verified"] is True
+    with duckdb.connect(str(empty.database)) as warehouse:
+        warehouse.execute("update raw_postgres.orders set total_amount = total_amount + 1 where order_id = 7")
+    differing = empty("postgres", "orders", "--verify")
+    assert differing.code == 1 and "the sum of total_amount is" in differing.stderr
+    counts = json.loads(differing.stdout)["verification"]
+    assert counts["source_rows"] == counts["table_rows"] and len(counts["differences"]) == 1

@@ -27,6 +27,7 @@ from ingestion.catalogue import (
 )
 from ingestion.errors import SourceError, UsageError, first_line, place, unreachable
 from ingestion.sources import KINDS, Span, sap
+from ingestion.totals import differences, from_rows, months
 from tenacity import nap
 
 METADATA = b"""<edmx:Edmx xmlns:edmx="http://schemas.microsoft.com/ado/2007/06/edmx"><edmx:DataServices>
@@ -240,3 +241,17 @@ def test_errors_never_show_credentials_and_know_the_sandbox() -> None:
     assert "s3cret" not in first_line("could not connect to postgresql://user:s3cret@db.test/shop")
     assert unreachable("sap", "http://127.0.0.1:1/x", "refused").hint == "python -m sandbox up sap"
     assert "sandbox" not in str(unreachable("sap", "https://sap.test/x", "refused").hint)
+
+
+def test_totals_say_in_which_month_the_sides_differ() -> None:
+    edges = months(datetime(2025, 12, 30, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+    assert [edge.isoformat()[:10] for edge in edges] == ["2026-01-01", "2026-02-01"]
+    assert months(date(2026, 1, 1), date(2026, 1, 31)) == () == months(1, 10) == months(None, None)
+    theirs = from_rows(edges, ["total"], [(-1, 1, None), (0, 2, "1.50"), (1, 3, "4"), (2, 1, "7")])
+    ours = from_rows(edges, ["total"], [(0, 2, "1.5"), (1, 3, "5"), (2, 2, "7")])
+    assert differences(theirs, ours) == [
+        "without a cursor: the source has 1 rows, the table 0",
+        "2026-01: the sum of total is 4 in the source, 5 in the table",
+        "2026-02: the source has 1 rows, the table 2",
+    ]
+    assert differences(theirs, theirs) == []

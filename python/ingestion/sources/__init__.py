@@ -41,7 +41,7 @@ class Source(Protocol):
     """A connection to one system. Columns keep the source's own names; times are UTC; decimals stay decimal128.
 
     A reader that knows the columns yields at least one batch, an empty one when there are no rows: the table needs them anyway.
-    One that can tell what there is has `entities`, which yields `Found`.
+    One that can tell what there is has `entities`, which yields `Found`; one that can sum has `totals`, see `ingestion.totals`.
     """
 
     def batches(self, entry: Entry, span: Span) -> Iterator[pa.Table | pa.RecordBatch]:

@@ -17,6 +17,7 @@ from ingestion import settings
 from ingestion.catalogue import Entry, SourceSettings
 from ingestion.errors import ConfigError, SourceError, first_line, place, unreachable
 from ingestion.sources import Found, Span
+from ingestion.totals import Totals, from_rows, months, query
 
 # What numeric without a declared precision becomes; values that do not fit fail loudly instead of being rounded.
 UNBOUNDED_NUMERIC = pa.decimal128(38, 9)
@@ -44,6 +45,7 @@ NATIVE = {
     "boolean", "smallint", "integer", "bigint", "oid", "real", "double precision", "text", "character varying", "character",
     "name", "bytea", "time without time zone", "json", "jsonb",
 }  # fmt: skip
+INTEGERS = ("smallint", "integer", "bigint")
 TIMES = ("date", "timestamp with time zone", "timestamp without time zone")
 
 
@@ -86,6 +88,19 @@ class Postgres:
                 return int(estimate)
         [(count,)] = self._execute(f"select count(*) from {_relation(entry)}{_where(entry, span)}").fetchall()
         return int(count)
+
+    def totals(self, entry: Entry) -> Totals:
+        """Rows, and the sums of numbers that are loaded as they are, per month of the cursor. Raises SourceError."""
+        columns = self._columns(entry)
+        names = [name for name in entry.columns or columns if columns[name].is_number and not _is_changed(entry, name)]
+        bare = {name: column.sql.removesuffix(f" as {_quote(name)}") for name, column in columns.items()}
+        cursor, edges = _quote(entry.cursor) if entry.cursor else None, ()
+        if entry.cursor:
+            bounds = f"min({bare[entry.cursor]}), max({bare[entry.cursor]})"
+            [(low, high)] = self._execute(f"select {bounds} from {_relation(entry)}").fetchall()
+            edges = months(low, high)
+        sums = [bare[name] for name in names]
+        return from_rows(edges, names, self._execute(query(_relation(entry), cursor, edges, sums)).fetchall())
 
     def entities(self) -> Iterator[Found]:
         for schema, table, key, columns, times in self._execute(ENTITIES).fetchall():
@@ -131,6 +146,8 @@ class _Column(NamedTuple):
 
     sql: str
     type: pa.DataType | None
+    is_number: bool = False
+    """One whose sum is exact."""
 
 
 def _column(name: str, kind: str, precision: int | None, scale: int | None) -> _Column:
@@ -138,7 +155,7 @@ def _column(name: str, kind: str, precision: int | None, scale: int | None) -> _
     if kind == "numeric":
         fits = precision is not None and precision <= 38
         decimal = pa.decimal128(precision, scale) if fits else UNBOUNDED_NUMERIC
-        return _Column(f"nullif({quoted}, 'NaN') as {quoted}", decimal)
+        return _Column(f"nullif({quoted}, 'NaN') as {quoted}", decimal, fits)
     if kind == "money":
         return _Column(f"{quoted}::numeric as {quoted}", pa.decimal128(19, 2))
     if kind in TIMES:  # infinity comes over the wire as a number that overflows; other systems end at the year 9999
@@ -151,7 +168,7 @@ def _column(name: str, kind: str, precision: int | None, scale: int | None) -> _
         return _Column(f"case {bounded} else {quoted} end as {quoted}", None)
     if kind == "ARRAY":
         return _Column(f"to_json({quoted})::text as {quoted}", None)
-    return _Column(quoted if kind in NATIVE else f"{quoted}::text as {quoted}", None)
+    return _Column(quoted if kind in NATIVE else f"{quoted}::text as {quoted}", None, kind in INTEGERS)
 
 
 def _plain(column: pa.Array, decimal: pa.DataType | None) -> pa.Array:
@@ -163,6 +180,11 @@ def _plain(column: pa.Array, decimal: pa.DataType | None) -> pa.Array:
     if pa.types.is_timestamp(column.type):
         return column.cast(pa.timestamp("us", tz="UTC" if column.type.tz else None))
     return column
+
+
+def _is_changed(entry: Entry, column: str) -> bool:
+    """Whether the catalogue makes something else of its values."""
+    return column in entry.mask or column in entry.types
 
 
 def _split(entry: Entry) -> tuple[str, str]:
