@@ -199,9 +199,9 @@ def _talk(summary: dict[str, Any]) -> None:
         verdict = "both sides have" if summary["verified"] else "THE SIDES DIFFER: the source has"
         counts = summary["verification"]
         other = "" if summary["verified"] else f", the table {counts['table_rows']:,}"
-        sums = (
-            f", and the same sums of {', '.join(counts['sums'])}" if summary["verified"] and counts.get("sums") else ""
-        )
+        summed = counts.get("sums", ())
+        columns = ", ".join(summed) if len(summed) < 6 else f"{len(summed)} columns"
+        sums = f", and the same sums of {columns}" if summary["verified"] and summed else ""
         print(f"  {verdict} {counts['source_rows']:,} rows{other}{sums}", file=sys.stderr)
         for difference in counts.get("differences", ()):
             print(f"    {difference}", file=sys.stderr)

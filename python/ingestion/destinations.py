@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from ingestion.catalogue import Entry
 from ingestion.errors import ConfigError, IngestError, LoadError, SourceError, UsageError, first_line
-from ingestion.warehouse import DuckDbFile
+from ingestion.warehouse import DuckDbFile, Warehouse
 
 
-def open_destination(name: str) -> tuple[Any, Any]:
-    """dlt's destination, and what to hold while it is open: the DuckDB file's lock, or nothing. Raises UsageError."""
+def open_destination(name: str) -> tuple[Any, Warehouse]:
+    """dlt's destination, and what to hold while it is open. Raises UsageError."""
     import dlt
     from dlt.common.destination import Destination
     from dlt.common.destination.exceptions import DestinationException
 
+    if name == "postgres":
+        from dlt.destinations.impl.postgres.postgres import PostgresParquetCopyJob
+
+        # Given the whole file, ADBC holds all of it (1.6 GB of 5 million rows); it is one transaction either way.
+        PostgresParquetCopyJob._ingest_per_rowgroup = True
     if name != "duckdb":
         try:
-            return Destination.from_reference(name), nullcontext
+            return Destination.from_reference(name), Warehouse()
         except (DestinationException, ImportError, AttributeError) as error:
             why = first_line(error)
             raise UsageError(
                 f"unknown destination {name!r}", why=why, hint="duckdb, postgres, snowflake, ..."
             ) from error
+    # What a file refuses once it refuses five times, and a lack of memory takes its time each time.
+    os.environ.setdefault("LOAD__RAISE_ON_MAX_RETRIES", "1")
     configured = dlt.secrets.get("destination.duckdb.credentials")
     if configured:
         from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
@@ -36,7 +43,7 @@ def open_destination(name: str) -> tuple[Any, Any]:
         database = os.environ.get("DUCKDB_PATH") or "warehouse.duckdb"
     path = Path(database).resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    return dlt.destinations.duckdb(credentials={"database": str(path)}), DuckDbFile(path).held
+    return dlt.destinations.duckdb(credentials={"database": str(path)}), DuckDbFile(path)
 
 
 class translated(AbstractContextManager[None]):
@@ -79,9 +86,11 @@ class translated(AbstractContextManager[None]):
         if isinstance(error, PipelineStepFailed) and error.step == "extract":
             raise SourceError(f"reading {self.entry.entity} failed", why=why) from error
         if isinstance(error, DltException):
+            short = self.destination == "duckdb" and "Out of Memory" in why
+            again = "with more in DUCKDB_MEMORY_LIMIT" if short else "run the same command again"
             raise LoadError(
                 f"loading into {self.destination} failed", where=self.entry.table, why=why,
-                hint="what is in the table stays as it was; run the same command again",
+                hint=f"what is in the table stays as it was; {again}",
             ) from error  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from ingestion.sources import EVERYTHING, Source, Span, open_source
 from ingestion.startup import import_dlt
 from ingestion.tables import DELETED, FILES, SNAPSHOT, TableFormat, open_tables, table_format_of
 from ingestion.totals import Totals, differences
-from ingestion.warehouse import exclusive
+from ingestion.warehouse import Warehouse, exclusive
 
 if TYPE_CHECKING:
     import dlt
@@ -107,12 +107,12 @@ def ingest(
     # Two invocations for the same object would read the same cursor, and the slower one would put older rows back.
     with exclusive(folder / f"{name}.lock", f"another invocation for {entry.source}.{entry.name}"):
         shutil.rmtree(folder / name, ignore_errors=True)
-        target, held = open_destination(destination)
+        target, warehouse = open_destination(destination)
         with closing(open_source(settings)) as source, translated(entry, destination):
             pipeline = dlt.pipeline(
                 pipeline_name=name, pipelines_dir=str(folder), destination=target, dataset_name=f"raw_{entry.source}"
             )
-            return _Run(pipeline, entry, source, held, options, table_format).run(destination, started)
+            return _Run(pipeline, entry, source, warehouse, options, table_format).run(destination, started)
 
 
 def refuse_contradiction(entry: Entry, options: Options) -> None:
@@ -138,11 +138,12 @@ class _Run:
         pipeline: dlt.Pipeline,
         entry: Entry,
         source: Source,
-        held: Any,
+        warehouse: Warehouse,
         options: Options,
         table_format: TableFormat,
     ):
-        self.pipeline, self.entry, self.source, self.held, self.options = pipeline, entry, source, held, options
+        self.pipeline, self.entry, self.source, self.options = pipeline, entry, source, options
+        self.warehouse = warehouse
         self.tables = open_tables(pipeline, table_format)
         self.table_format = None if table_format == "parquet" else table_format
         self.full = options.full_refresh
@@ -152,7 +153,7 @@ class _Run:
 
     def run(self, destination: str, started: float) -> Summary:
         entry, pipeline = self.entry, self.pipeline
-        with self.held():
+        with self.warehouse.held():
             pipeline.sync_destination()
             present = self.tables.keys(entry)
         stored = pipeline.default_schema.tables.get(entry.name) if pipeline.default_schema_name else None
@@ -196,11 +197,21 @@ class _Run:
         if self.full or items or shaper.quarantined:
             pipeline.normalize()
             _give_back_memory()
-            with self.held():
-                pipeline.load()
+            self._load()
         aside = len(shaper.quarantined)
         done = self._summary(destination, mode, items - self.deleted, aside, cursor_from, cursor_to, started)
         return replace(done, **self._verified()) if self.options.verify else done
+
+    def _load(self) -> None:
+        from dlt.pipeline.exceptions import PipelineStepFailed
+
+        try:
+            with self.warehouse.held():
+                self.pipeline.load()
+        except PipelineStepFailed as error:
+            if not self.warehouse.has_more_memory(error):
+                raise
+            self._load()  # it goes on with the package where it failed
 
     def _verified(self) -> dict[str, Any]:
         """Rows of the whole object on both sides, and sums where both can sum. A row that comes in between makes them
@@ -208,14 +219,14 @@ class _Run:
         entry = self.entry
         if (asked := getattr(self.source, "totals", None)) is not None:
             wanted: Totals = asked(entry)
-            with self.held():
+            with self.warehouse.held():
                 found = self.tables.totals(entry, self.options.day, wanted)
             if found is not None:
                 differing = differences(wanted, found)
                 counted = {"source_rows": wanted.count, "table_rows": found.count, "partitions": len(wanted.rows),
                            "sums": list(wanted.columns), "differences": differing}  # fmt: skip
                 return {"verified": not differing, "verification": counted}
-        with self.held():
+        with self.warehouse.held():
             ours = self.tables.count(entry, self.options.day)
         if entry.key and entry.deletes != "flag":  # rows that are marked are in the table, too
             theirs: int | None = sum(batch.num_rows for batch in self.source.keys(entry))

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from ingestion.errors import ConfigError, LoadError, first_line
@@ -39,12 +39,26 @@ def exclusive(path: Path, whom: str) -> Iterator[None]:
         lock.release()
 
 
-class DuckDbFile:
+class Warehouse:
+    """A destination that serves any number of invocations at once."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Ours inside, as far as that is needed. Raises LoadError."""
+        return nullcontext()
+
+    def has_more_memory(self, error: BaseException) -> bool:
+        """Whether a load that failed so may succeed when it is held again."""
+        return False
+
+
+class DuckDbFile(Warehouse):
     """Gives access to one DuckDB file at a time. `path` is absolute."""
 
     def __init__(self, path: Path):
         self.path = path
-        self.memory = os.environ.get("DUCKDB_MEMORY_LIMIT") or DEFAULT_MEMORY
+        self._wanted = os.environ.get("DUCKDB_MEMORY_LIMIT")
+        self.memory: str | None = self._wanted or DEFAULT_MEMORY
+        """None: what DuckDB takes when nobody says anything, which is 80 % of what there is."""
         text = os.environ.get("DUCKDB_LOCK_TIMEOUT") or DEFAULT_TIMEOUT
         try:
             self.timeout = float(text)
@@ -62,10 +76,19 @@ class DuckDbFile:
             connection = self._connect()
             try:
                 # Of all connections of this process. It takes no longer, and what does not fit goes to the disk.
-                connection.execute("set global memory_limit = $limit", {"limit": self.memory})
+                if self.memory is not None:
+                    connection.execute("set global memory_limit = $limit", {"limit": self.memory})
                 yield
             finally:
                 connection.close()
+
+    def has_more_memory(self, error: BaseException) -> bool:
+        """Most loads need little. What a transaction changes in wide rows DuckDB cannot put onto the disk."""
+        if "Out of Memory" not in str(error) or self._wanted or self.memory is None:
+            return False
+        say(f"{self.memory} are not enough for DuckDB: once more, with what it takes by itself")
+        self.memory = None
+        return True
 
     def _connect(self):  # type: ignore[no-untyped-def]
         import duckdb

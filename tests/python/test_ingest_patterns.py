@@ -17,6 +17,7 @@ from ingestion.catalogue import Entry
 from ingestion.errors import LoadError, SourceError, UsageError
 from ingestion.load import Options, ingest
 from ingestion.sources import Span
+from ingestion.warehouse import DuckDbFile
 from till import SALES, SETTINGS, START, Till
 
 
@@ -240,3 +241,27 @@ def test_a_table_that_is_read_meanwhile_is_never_half(till: Till) -> None:
     done.set()
     reader.join()
     assert seen == {3000}
+
+
+@pytest.mark.parametrize("till", ["duckdb"], indirect=True)
+def test_a_merge_that_needs_more_memory_gets_it(
+    till: Till, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = replace(SALES, deletes="none")
+    rows = [(key, key) for key in range(10_000)]
+    till.put(0, *rows, note="x" * 2000)
+    till.load(entry)
+    till.put(1, *((key, key + 1) for key, _ in rows), note="y" * 2000)
+    monkeypatch.setattr("ingestion.warehouse.DEFAULT_MEMORY", "48MB")
+    till.load(entry)
+    assert "48MB are not enough" in capsys.readouterr().err
+    assert till.table() == till.rows()
+
+
+def test_who_says_how_much_memory_duckdb_takes_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    short = Exception("Out of Memory Error: could not allocate block")
+    file = DuckDbFile(tmp_path / "w.duckdb")
+    assert not file.has_more_memory(Exception("disk full"))
+    assert [file.has_more_memory(short) for _ in range(2)] == [True, False]
+    monkeypatch.setenv("DUCKDB_MEMORY_LIMIT", "1GB")
+    assert not DuckDbFile(tmp_path / "w.duckdb").has_more_memory(short)

@@ -29,11 +29,13 @@ class Till:
 
     def put(self, day: int, *rows: tuple[int, int], note: str | None = None) -> None:
         at = (START + timedelta(days=day)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        self.source.execute("begin")
         self.source.executemany(
             "insert into sales (id, amount, note, changed_at) values (?, ?, ?, ?) on conflict do update "
             "set amount = excluded.amount, note = excluded.note, changed_at = excluded.changed_at",
             [(key, amount, note, at) for key, amount in rows],
         )
+        self.source.execute("commit")
 
     def remove(self, *keys: int) -> None:
         self.source.executemany("delete from sales where id = ?", [(key,) for key in keys])
