@@ -1,10 +1,13 @@
-"""Rows per second of `python/ingest.py`, beside dlt's own `sql_database` on the same rows: PostgreSQL to DuckDB and PostgreSQL.
+"""Rows per second of `python/ingest.py`, beside dlt's own `sql_database` on the same rows: PostgreSQL to DuckDB, PostgreSQL and
+files (Delta tables).
 
-Usage: python benchmarks/ingest.py [ROWS] [RUNS] [TOOL,...]     (the environment of `make install`; starts a sandbox of its own)
+Usage: python benchmarks/ingest.py [ROWS] [RUNS] [TOOL,...] [TABLE,...] [DESTINATION,...]
+(the environment of `make install`; starts a sandbox of its own)
 
-The table: bigint, uuid, integer, numeric, two timestamptz, two texts, boolean, jsonb. A full load into an empty destination, then
-a merge of 1 % changed rows. Every cell is a cold process; alternating runs, medians; CPU seconds and the peak of its memory.
-`limit` is the same work without a tool: COPY to a file, and the destination's own bulk load of the same rows.
+Tables: `orders` (bigint, uuid, integer, numeric, two timestamptz, two texts, boolean, jsonb), and `wide` with 60 columns and a
+fifth of the rows. A full load into an empty destination, then a merge of 1 % changed rows. Every cell is a cold process;
+alternating runs, medians; CPU seconds and the peak of its memory. `limit` is the same work without a tool: COPY to a file, and
+the destination's own bulk load of the same rows.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import os
 import resource
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -26,16 +30,26 @@ ROOT = Path(__file__).resolve().parents[1]
 TABLE = """
 create schema if not exists bench;
 drop table if exists bench.orders;
-create table bench.orders as select g::bigint as order_id, gen_random_uuid() as ref, (random() * 100000)::int as customer_id,
-  round((random() * 1000)::numeric, 2)::numeric(12, 2) as total, timestamptz '2026-01-01' + g * interval '1 second' as updated_at,
-  timestamptz '2025-01-01' + g * interval '1 second' as created_at, md5(g::text) as note, 'status-' || (g % 7) as status,
-  (g % 3 = 0) as is_open, jsonb_build_object('n', g, 'tags', array['a', 'b']) as meta from generate_series(1, {rows}) g;
+create table bench.orders as select g::bigint as order_id, round((random() * 1000)::numeric, 2)::numeric(12, 2) as total,
+  timestamptz '2020-01-01' + g * interval '1 second' as updated_at, {columns} from generate_series(1, {rows}) g;
 alter table bench.orders add primary key (order_id);
 create index on bench.orders (updated_at);
 analyze bench.orders;
 """
+ORDERS = """gen_random_uuid() as ref, (random() * 100000)::int as customer_id,
+  timestamptz '2019-01-01' + g * interval '1 second' as created_at, md5(g::text) as note, 'status-' || (g % 7) as status,
+  (g % 3 = 0) as is_open, jsonb_build_object('n', g, 'tags', array['a', 'b']) as meta"""
+WIDE = ", ".join(
+    f"(g * {n})::bigint as n{n}, md5((g * {n})::text) as t{n}, ((g % {1000 + n}) / 7.0)::numeric(12, 3) as d{n}"
+    for n in range(1, 20)
+)
+TABLES = {"orders": (ORDERS, 1), "wide": (WIDE, 5)}
+"""Name -> the columns beside key, total and cursor, and by what the rows are divided."""
+DESTINATIONS = ("duckdb", "postgres", "filesystem")
 CHANGE = """
-update bench.orders set updated_at = now() + order_id * interval '1 second', total = total + 1 where order_id % 100 = {run}
+update bench.orders set total = total + 1,
+  updated_at = timestamptz '2026-01-01' + {run} * interval '30 days' + (order_id % 1000000) * interval '1 second'
+where order_id % 100 = {run}
 """
 DLT = """
 import sys
@@ -44,10 +58,15 @@ from dlt.sources.sql_database import sql_table
 backend, url, destination, folder = sys.argv[1:]
 table = sql_table(url, table="orders", schema="bench", backend=backend, incremental=dlt.sources.incremental("updated_at"),
                   reflection_level="full_with_precision")
-table.apply_hints(primary_key="order_id", write_disposition="merge")
-target = dlt.destinations.duckdb(folder + "/w.duckdb") if destination == "duckdb" else dlt.destinations.postgres(url)
+lake = destination == "filesystem"
+merge = {"disposition": "merge", "strategy": "upsert"} if lake else "merge"
+table.apply_hints(primary_key="order_id", write_disposition=merge, table_format="delta" if lake else None)
+target = {
+    "duckdb": lambda: dlt.destinations.duckdb(folder + "/w.duckdb"), "postgres": lambda: dlt.destinations.postgres(url),
+    "filesystem": lambda: dlt.destinations.filesystem(folder + "/lake"),
+}[destination]()
 pipeline = dlt.pipeline("bench_" + backend, pipelines_dir=folder, destination=target, dataset_name="bench_" + backend)
-pipeline.run(table, loader_file_format="parquet" if backend == "pyarrow" else None)
+pipeline.run(table, loader_file_format="parquet" if backend == "pyarrow" or lake else None)
 """
 
 
@@ -66,6 +85,8 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
     runs = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     tools = sys.argv[3].split(",") if len(sys.argv) > 3 else ["ours", "dlt arrow", "dlt rows"]
+    tables = sys.argv[4].split(",") if len(sys.argv) > 4 else list(TABLES)
+    destinations = sys.argv[5].split(",") if len(sys.argv) > 5 else list(DESTINATIONS)
     with tempfile.TemporaryDirectory() as name:
         env = {
             **os.environ,
@@ -83,43 +104,52 @@ def main() -> None:
                 if line.startswith("export "):
                     key, _, value = shlex.split(line)[1].partition("=")
                     env[key] = value
-            measure(rows, runs, tools, Path(name), env)
+            for table in tables:
+                columns, part = TABLES[table]
+                execute(env["SOURCES__POSTGRES__CREDENTIALS"], TABLE.format(rows=rows // part, columns=columns))
+                for destination in destinations:
+                    measure(table, destination, rows // part, runs, tools, Path(name), env)
         finally:
             subprocess.run([*sandbox, "reset"], cwd=ROOT, env=env, check=False, stderr=subprocess.DEVNULL)
 
 
-def measure(rows: int, runs: int, tools: list[str], folder: Path, env: dict[str, str]) -> None:
+def measure(
+    table: str, destination: str, rows: int, runs: int, tools: list[str], folder: Path, env: dict[str, str]
+) -> None:
     url = env["SOURCES__POSTGRES__CREDENTIALS"]
-    execute(url, TABLE.format(rows=rows))
-    for destination in ("duckdb", "postgres"):
-        full: dict[str, Cell] = {}
-        merge: dict[str, Cell] = {}
-        for run in range(runs):
-            for tool in tools:
-                place = folder / f"{destination}-{tool}-{run}".replace(" ", "-")
-                place.mkdir()
-                command = command_of(tool, url, destination, place)
-                more = {"DUCKDB_PATH": f"{place}/w.duckdb", "DLT_PIPELINES_DIR": str(place),
-                        "DESTINATION__POSTGRES__CREDENTIALS": url}  # fmt: skip
-                timed(full, tool, command, env | more)
-                execute(url, CHANGE.format(run=run))
-                timed(merge, tool, command, env | more)
-                execute(url, "drop schema if exists raw_postgres, raw_postgres_staging cascade")
-                for backend in ("pyarrow", "sqlalchemy"):
-                    execute(url, f"drop schema if exists bench_{backend}, bench_{backend}_staging cascade")
-        limit = statistics.median(physical(url, destination, folder) for _ in range(runs))
-        print(
-            f"PostgreSQL to {destination}, {rows:,} rows, {runs} runs each (limit: {limit:.1f} s, {rows / limit:,.0f} rows/s)"
-        )
-        for label, cells, count in (("full", full, rows), ("1 % merge", merge, rows // 100)):
-            for tool, cell in cells.items():
-                print(f"  {label:<10} {tool:<10} {cell.text(count)}", flush=True)
+    full: dict[str, Cell] = {}
+    merge: dict[str, Cell] = {}
+    changes = 0
+    for run in range(runs):
+        for tool in tools:
+            place = folder / f"{table}-{destination}-{tool}-{run}".replace(" ", "-")
+            place.mkdir()
+            command = command_of(tool, url, destination, place)
+            more = {
+                "DUCKDB_PATH": f"{place}/w.duckdb", "DLT_PIPELINES_DIR": str(place),
+                "DESTINATION__POSTGRES__CREDENTIALS": url, "DESTINATION__FILESYSTEM__BUCKET_URL": f"{place}/lake",
+            }  # fmt: skip
+            timed(full, tool, command, env | more)
+            changes += 1
+            execute(url, CHANGE.format(run=changes))
+            timed(merge, tool, command, env | more)
+            execute(url, "drop schema if exists raw_postgres, raw_postgres_staging cascade")
+            for backend in ("pyarrow", "sqlalchemy"):
+                execute(url, f"drop schema if exists bench_{backend}, bench_{backend}_staging cascade")
+            shutil.rmtree(place)
+    limit = statistics.median(physical(url, destination, folder) for _ in range(runs))
+    speed = f"limit: {limit:.1f} s, {rows / limit:,.0f} rows/s"
+    print(f"{table}: PostgreSQL to {destination}, {rows:,} rows, {runs} runs each ({speed})")
+    for label, cells, count in (("full", full, rows), ("1 % merge", merge, rows // 100)):
+        for tool, cell in cells.items():
+            print(f"  {label:<10} {tool:<10} {cell.text(count)}", flush=True)
 
 
 def command_of(tool: str, url: str, destination: str, place: Path) -> list[str]:
     if tool == "ours":
         return [sys.executable, "python/ingest.py", "--source", "postgres", "--object", "orders_bench", "--entity",
-                "bench.orders", "--key", "order_id", "--cursor", "updated_at", "--destination", destination]  # fmt: skip
+                "bench.orders", "--key", "order_id", "--cursor", "updated_at", "--destination", destination,
+                *(["--table-format", "delta"] if destination == "filesystem" else [])]  # fmt: skip
     backend = "pyarrow" if tool == "dlt arrow" else "sqlalchemy"
     return [sys.executable, "-c", DLT, backend, url, destination, str(place)]
 
@@ -144,7 +174,11 @@ def physical(url: str, destination: str, folder: Path) -> float:
     copy_out = "copy bench.orders to stdout (format csv)"
     with psycopg.connect(url) as connection, file.open("wb") as out, connection.cursor().copy(copy_out) as copy:
         out.writelines(copy)
-    if destination == "duckdb":
+    if destination == "filesystem":
+        import duckdb
+
+        duckdb.execute(f"copy (from read_csv('{file}', header = false)) to '{folder}/limit.parquet'")
+    elif destination == "duckdb":
         import duckdb
 
         (folder / "limit.duckdb").unlink(missing_ok=True)

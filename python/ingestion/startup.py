@@ -10,6 +10,7 @@ from typing import Any
 
 _OBJECTS = 500_000
 """Objects that are made between two looks for garbage; imports make half a million, and none of them is."""
+_WITHOUT_SQLALCHEMY = ("duckdb", "postgres", "filesystem")
 
 
 def hurry() -> None:
@@ -23,7 +24,7 @@ def hurry() -> None:
 def import_dlt(destination: str) -> None:
     """Without sqlalchemy, of which dlt wants the class of a URL, and has one for those who did not install it: 0.2 s."""
     hidden = _Hidden("sqlalchemy")
-    if destination != "sqlalchemy":
+    if destination in _WITHOUT_SQLALCHEMY:
         sys.meta_path.insert(0, hidden)
     try:
         importlib.import_module("dlt.common.libs.sql_alchemy_compat")

@@ -37,21 +37,24 @@ class Totals:
 
 
 def months(low: Any, high: Any) -> tuple[datetime, ...]:
-    """The beginnings of the months after `low`, up to that of `high`. None at all for a cursor that is no time."""
+    """The beginnings of the months after `low`, up to that of `high`, with a time zone if these have one. None at all for a
+    cursor that is no time."""
     if not isinstance(low, date) or not isinstance(high, date):  # a datetime is a date, too
         return ()
     first, last = (12 * moment.year + moment.month for moment in (low, high))  # of the month after
     numbers = range(first, last)[-MOST_MONTHS:]
-    return tuple(datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers)
+    zone = UTC if getattr(low, "tzinfo", None) else None
+    return tuple(datetime(number // 12, number % 12 + 1, 1, tzinfo=zone) for number in numbers)
 
 
 def query(relation: str, cursor: str | None, edges: Sequence[datetime], sums: Iterable[str], where: str = "") -> str:
     """Partition, rows, sums as text. The names are quoted already."""
     partition = "0"
     if cursor and edges:
+        # Compared as what it is: between a time with and one without a zone stands the zone of the session.
+        kind = "timestamp with time zone" if edges[0].tzinfo else "timestamp"
         cases = (
-            f"when {cursor} < cast('{edge:%Y-%m-%d} 00:00:00+00:00' as timestamp with time zone) then {number}"
-            for number, edge in enumerate(edges)
+            f"when {cursor} < cast('{edge.isoformat()}' as {kind}) then {number}" for number, edge in enumerate(edges)
         )
         partition = f"case when {cursor} is null then -1 {' '.join(cases)} else {len(edges)} end"
     summed = "".join(f", cast(sum({column}) as varchar)" for column in sums)

@@ -227,3 +227,22 @@ def test_verify_finds_a_row_that_differs_although_the_counts_agree(empty: Worker
     assert differing.code == 1 and "the sum of total_amount is" in differing.stderr
     counts = json.loads(differing.stdout)["verification"]
     assert counts["source_rows"] == counts["table_rows"] and len(counts["differences"]) == 1
+
+
+def test_verify_of_times_without_a_zone(empty: Worker, sandbox: Sandbox) -> None:
+    """Beside the edge of a month, with another zone on the side of the table."""
+    with psycopg.connect(sandbox.env["SOURCES__POSTGRES__CREDENTIALS"], autocommit=True) as source:
+        source.execute("create schema if not exists verified")
+        for kind in ("timestamp", "date", "timestamptz"):
+            source.execute(f"create table verified.at_{kind} (id int primary key, at {kind})")
+            source.execute(
+                f"insert into verified.at_{kind} values (1, '2026-01-31 23:30:00'), (2, '2026-02-01 00:30:00'), (3, null)"
+            )
+    try:
+        for kind in ("timestamp", "date", "timestamptz"):
+            flags = ("--entity", f"verified.at_{kind}", "--key", "id", "--cursor", "at", "--verify")
+            done = empty("postgres", f"at_{kind}", *flags, TZ="America/New_York").summary
+            assert (done["verified"], done["verification"]["partitions"]) == (True, 3), kind
+    finally:
+        with psycopg.connect(sandbox.env["SOURCES__POSTGRES__CREDENTIALS"], autocommit=True) as source:
+            source.execute("drop schema verified cascade")

@@ -246,6 +246,7 @@ def test_errors_never_show_credentials_and_know_the_sandbox() -> None:
 def test_totals_say_in_which_month_the_sides_differ() -> None:
     edges = months(datetime(2025, 12, 30, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
     assert [edge.isoformat()[:10] for edge in edges] == ["2026-01-01", "2026-02-01"]
+    assert months(date(2026, 1, 31), date(2026, 2, 1)) == (datetime(2026, 2, 1),)
     assert months(date(2026, 1, 1), date(2026, 1, 31)) == () == months(1, 10) == months(None, None)
     theirs = from_rows(edges, ["total"], [(-1, 1, None), (0, 2, "1.50"), (1, 3, "4"), (2, 1, "7")])
     ours = from_rows(edges, ["total"], [(0, 2, "1.5"), (1, 3, "5"), (2, 2, "7")])
