@@ -47,8 +47,8 @@ SAMPLE = "_sample"
 @dataclass(frozen=True)
 class Options:
     """How an invocation differs from the ordinary one. `span`: a range of the cursor to read again (a backfill); `limit`: at
-    most so many rows, into a table beside; `dry_run`: look, and write nothing; `day`: of a snapshot; `verify`: count both
-    sides; `table_format`: of files, see `tables`."""
+    most so many rows, into a table beside; `dry_run`: look, and write nothing; `day`: of a snapshot; `verify`: compare
+    both sides; `table_format`: of files, see `tables`."""
 
     full_refresh: bool = False
     span: Span = EVERYTHING

@@ -104,7 +104,7 @@ class _SqlTables:
 
     def count(self, entry: Entry, day: date | None) -> int:
         with self._pipeline.sql_client() as client:
-            [(count,)] = client.execute_sql(f"select count(*) from {self._relation(client, entry, day)}") or [(0,)]
+            [(count,)] = client.execute_sql(f"select count(*) from {self._rows(client, entry, day)}") or [(0,)]
         return int(count)
 
     def totals(self, entry: Entry, day: date | None, like: Totals) -> Totals:
@@ -115,10 +115,10 @@ class _SqlTables:
                 return str(client.escape_column_name(naming.normalize_identifier(column)))
 
             cursor = quoted(entry.cursor) if entry.cursor else None
-            sql = query(self._relation(client, entry, day), cursor, like.edges, map(quoted, like.columns))
+            sql = query(self._rows(client, entry, day), cursor, like.edges, map(quoted, like.columns))
             return from_rows(like.edges, like.columns, client.execute_sql(sql) or [])
 
-    def _relation(self, client: Any, entry: Entry, day: date | None) -> str:
+    def _rows(self, client: Any, entry: Entry, day: date | None) -> str:
         where = f" where {DELETED} = false" if entry.deletes == "compare_keys" else ""
         if entry.pattern == "history":
             where = " where _dlt_valid_to is null"

@@ -47,8 +47,8 @@ def months(low: Any, high: Any) -> tuple[datetime, ...]:
     return tuple(datetime(number // 12, number % 12 + 1, 1, tzinfo=zone) for number in numbers)
 
 
-def query(relation: str, cursor: str | None, edges: Sequence[datetime], sums: Iterable[str], where: str = "") -> str:
-    """Partition, rows, sums as text. The names are quoted already."""
+def query(rows: str, cursor: str | None, edges: Sequence[datetime], sums: Iterable[str]) -> str:
+    """Partition, rows, sums as text. `rows`: what comes after `from`. The names are quoted already."""
     partition = "0"
     if cursor and edges:
         # Compared as what it is: between a time with and one without a zone stands the zone of the session.
@@ -58,7 +58,7 @@ def query(relation: str, cursor: str | None, edges: Sequence[datetime], sums: It
         )
         partition = f"case when {cursor} is null then -1 {' '.join(cases)} else {len(edges)} end"
     summed = "".join(f", cast(sum({column}) as varchar)" for column in sums)
-    return f"select {partition} as part, count(*){summed} from {relation}{where} group by 1"
+    return f"select {partition} as part, count(*){summed} from {rows} group by 1"
 
 
 def from_rows(edges: Sequence[datetime], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Totals:

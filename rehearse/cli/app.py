@@ -9,9 +9,8 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Annotated
 
-gc.set_threshold(
-    500_000
-)  # a start makes 200,000 objects, none of them garbage: to look at them takes 50 ms; see `settle`
+# A start makes 200,000 objects, none of them garbage, and to look at them takes 50 ms. Who stays calls `settle`.
+gc.set_threshold(500_000)
 
 import typer  # noqa: E402
 

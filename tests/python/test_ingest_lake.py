@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-import subprocess
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -80,7 +80,8 @@ def test_append_and_replace(lake: Lake) -> None:
     appended = replace(KEPT, pattern="append", name="sales_log", key=())
     replaced = replace(KEPT, pattern="replace")
     lake.put(0, (1, 10), (2, 20))
-    lake.load(appended), lake.load(replaced)
+    lake.load(appended)
+    lake.load(replaced)
     lake.put(1, (1, 11))
     lake.remove(2)
     assert [lake.load(appended).rows for _ in range(2)] == [1, 0]
@@ -96,7 +97,7 @@ def test_a_load_that_was_killed_before_its_state_is_repeated_and_doubles_nothing
     lake.put(0, (1, 10), (2, 20))
     lake.load(entry)
     for name in ("_dlt_pipeline_state", "_dlt_version", "_dlt_loads"):
-        subprocess.run(["rm", "-r", str(raw / name)], check=True)
+        shutil.rmtree(raw / name)
     lake.load(entry)
     assert lake.table() == lake.rows()
     saved = {path: path.read_bytes() for path in (raw / "_dlt_pipeline_state").iterdir()}
