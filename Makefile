@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
-GROUPS := rehearse clients sandbox python dbt test lint tools
+WAREHOUSES := duckdb postgres snowflake fabric bigquery databricks
+GROUPS := rehearse clients sandbox python $(WAREHOUSES:%=dbt-%) test lint tools
 FOLDERS := rehearse sandbox python dbt/duckdb
 CLIENTS := $(wildcard tests/clients/*.txt)  # of the platform, for tests: their needs contradict ours and each other's
 DEMO_REQUIREMENTS := $(FOLDERS:%=%/requirements.txt)
@@ -53,7 +54,7 @@ lock: $(BIN)/uv  ## Resolve pyproject.toml anew; UPGRADE=--upgrade takes newer v
 	$(call compile,rehearse,rehearse/requirements.txt) --constraint requirements.lock
 	$(call compile,sandbox,sandbox/requirements.txt) --constraint requirements.lock
 	$(call compile,python,python/requirements.txt) --constraint requirements.lock
-	$(call compile,dbt,dbt/duckdb/requirements.txt) --constraint requirements.lock
+	$(foreach warehouse,$(WAREHOUSES),$(call compile,dbt-$(warehouse),dbt/$(warehouse)/requirements.txt) --constraint requirements.lock;)
 
 # $(call compile,GROUPS,FILE): hashes, every platform, and no word of where packages were fetched
 compile = $(BIN)/uv pip compile --quiet pyproject.toml $(1:%=--group %) --universal --generate-hashes --no-annotate \

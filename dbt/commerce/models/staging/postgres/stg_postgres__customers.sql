@@ -8,11 +8,11 @@ renamed as (
 
     select
         customer_id,
-        lower(trim(email)) as email,
-        trim(first_name) as first_name,
-        trim(last_name) as last_name,
-        upper(trim(country)) as country,
-        nullif(trim(account_number), '') as account_number,
+        {{ commerce.text('lower(trim(email))') }} as email,
+        {{ commerce.text('trim(first_name)') }} as first_name,
+        {{ commerce.text('trim(last_name)') }} as last_name,
+        {{ commerce.text('upper(trim(country))') }} as country,
+        {{ commerce.text("nullif(trim(account_number), '')") }} as account_number,
         {{ commerce.utc_timestamp('created_at') }} as created_at,
         {{ commerce.utc_timestamp('updated_at') }} as updated_at
 

@@ -8,11 +8,11 @@ renamed as (
 
     select
         order_id,
-        trim(order_number) as order_number,
+        {{ commerce.text('trim(order_number)') }} as order_number,
         customer_id,
-        lower(trim(status)) as order_status,
-        upper(trim(currency)) as currency,
-        total_amount,
+        {{ commerce.text('lower(trim(status))') }} as order_status,
+        {{ commerce.text('upper(trim(currency))') }} as currency,
+        {{ commerce.money('total_amount') }} as total_amount,
         {{ commerce.utc_timestamp('ordered_at') }} as ordered_at,
         {{ commerce.utc_timestamp('updated_at') }} as updated_at
 

@@ -8,11 +8,11 @@ renamed as (
 
     select
         product_id,
-        trim(sku) as sku,
-        trim(name) as product_name,
-        trim(category) as category,
-        unit_price,
-        unit_cost,
+        {{ commerce.text('trim(sku)') }} as sku,
+        {{ commerce.text('trim(name)') }} as product_name,
+        {{ commerce.text('trim(category)') }} as category,
+        {{ commerce.money('unit_price') }} as unit_price,
+        {{ commerce.money('unit_cost') }} as unit_cost,
         {{ commerce.utc_timestamp('created_at') }} as created_at,
         {{ commerce.utc_timestamp('updated_at') }} as updated_at
 

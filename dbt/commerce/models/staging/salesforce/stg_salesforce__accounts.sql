@@ -7,13 +7,13 @@ with source as (
 renamed as (
 
     select
-        id as account_id,
-        trim(account_number) as account_number,
-        trim(name) as account_name,
-        nullif(trim(industry), '') as industry,
-        upper(trim(billing_country)) as billing_country,
-        annual_revenue,
-        owner_id,
+        {{ commerce.text('id') }} as account_id,
+        {{ commerce.text('trim(account_number)') }} as account_number,
+        {{ commerce.text('trim(name)') }} as account_name,
+        {{ commerce.text("nullif(trim(industry), '')") }} as industry,
+        {{ commerce.text('upper(trim(billing_country))') }} as billing_country,
+        {{ commerce.money('annual_revenue') }} as annual_revenue,
+        {{ commerce.text('owner_id') }} as owner_id,
         {{ commerce.utc_timestamp('created_date') }} as created_at,
         {{ commerce.utc_timestamp('system_modstamp') }} as updated_at
 

@@ -7,12 +7,12 @@ with source as (
 renamed as (
 
     select
-        id as contact_id,
-        account_id,
-        trim(first_name) as first_name,
-        trim(last_name) as last_name,
-        lower(trim(email)) as email,
-        trim(title) as title,
+        {{ commerce.text('id') }} as contact_id,
+        {{ commerce.text('account_id') }} as account_id,
+        {{ commerce.text('trim(first_name)') }} as first_name,
+        {{ commerce.text('trim(last_name)') }} as last_name,
+        {{ commerce.text('lower(trim(email))') }} as email,
+        {{ commerce.text('trim(title)') }} as title,
         {{ commerce.utc_timestamp('created_date') }} as created_at,
         {{ commerce.utc_timestamp('system_modstamp') }} as updated_at
 

@@ -7,9 +7,9 @@ with source as (
 renamed as (
 
     select
-        trim(delivery_document) as shipment_id,
-        nullif(trim(yy1_web_order_dlh), '') as order_number,
-        trim(shipping_point) as shipping_point,
+        {{ commerce.text('trim(delivery_document)') }} as shipment_id,
+        {{ commerce.text("nullif(trim(yy1_web_order_dlh), '')") }} as order_number,
+        {{ commerce.text('trim(shipping_point)') }} as shipping_point,
         case
             when upper(trim(overall_goods_movement_status)) = 'C' then {{ commerce.true_literal() }}
             else {{ commerce.false_literal() }}

@@ -20,7 +20,8 @@ daily_shipments as (
         -- A shipment whose order has not been loaded yet still left the warehouse on that day.
         coalesce(account_industry, 'Unknown') as account_industry,
         count(*) as shipment_count,
-        avg(cast(days_to_ship as {{ dbt.type_numeric() }})) as average_days_to_ship
+        count(days_to_ship) as dated_count,
+        sum(days_to_ship) as days_to_ship
 
     from {{ ref('fct_shipments') }}
     where shipped_date is not null
@@ -51,8 +52,7 @@ days as (
 joined as (
 
     select
-        {{ dbt.concat(["cast(days.revenue_date as " ~ dbt.type_string() ~ ")", "'|'", "days.account_industry"]) }}
-            as daily_revenue_id,
+        {{ dbt.concat([commerce.text('days.revenue_date'), "'|'", 'days.account_industry']) }} as daily_revenue_id,
         days.revenue_date,
         days.account_industry,
         coalesce(daily_orders.order_count, 0) as order_count,
@@ -60,7 +60,8 @@ joined as (
         coalesce(daily_orders.revenue, 0) as revenue,
         coalesce(daily_orders.margin, 0) as margin,
         coalesce(daily_shipments.shipment_count, 0) as shipment_count,
-        daily_shipments.average_days_to_ship
+        daily_shipments.dated_count,
+        daily_shipments.days_to_ship
 
     from days
     left join daily_orders
@@ -76,10 +77,10 @@ select
     daily_revenue_id,
     revenue_date,
     account_industry,
-    order_count,
-    order_amount,
-    revenue,
-    margin,
-    shipment_count,
-    average_days_to_ship
+    {{ commerce.whole('order_count') }} as order_count,
+    {{ commerce.money('order_amount') }} as order_amount,
+    {{ commerce.money('revenue') }} as revenue,
+    {{ commerce.money('margin') }} as margin,
+    {{ commerce.whole('shipment_count') }} as shipment_count,
+    {{ commerce.ratio('days_to_ship', 'dated_count') }} as average_days_to_ship
 from joined

@@ -56,12 +56,12 @@ select
     account_id,
     account_number,
     account_name,
-    industry,
+    {{ commerce.text('industry') }} as industry,
     billing_country,
     annual_revenue,
-    contact_count,
-    customer_count,
-    order_count,
-    lifetime_revenue,
+    {{ commerce.whole('contact_count') }} as contact_count,
+    {{ commerce.whole('customer_count') }} as customer_count,
+    {{ commerce.whole('order_count') }} as order_count,
+    {{ commerce.money('lifetime_revenue') }} as lifetime_revenue,
     created_at
 from joined

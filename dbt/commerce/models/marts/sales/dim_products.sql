@@ -7,15 +7,12 @@ with products as (
 sales as (
 
     select
-        order_items.product_id,
-        sum(order_items.quantity) as units_sold,
-        sum(order_items.line_amount) as revenue
+        product_id,
+        sum(units_sold) as units_sold,
+        sum(revenue) as revenue
 
-    from {{ ref('int_order_items__costed') }} as order_items
-    inner join {{ ref('fct_orders') }} as orders
-        on order_items.order_id = orders.order_id
-    where orders.order_status not in ('cancelled', 'returned')
-    group by order_items.product_id
+    from {{ ref('fct_daily_product_sales') }}
+    group by product_id
 
 ),
 
@@ -46,8 +43,8 @@ select
     category,
     unit_price,
     unit_cost,
-    unit_margin,
-    units_sold,
-    revenue,
+    {{ commerce.money('unit_margin') }} as unit_margin,
+    {{ commerce.whole('units_sold') }} as units_sold,
+    {{ commerce.money('revenue') }} as revenue,
     created_at
 from joined

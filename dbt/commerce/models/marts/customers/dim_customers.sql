@@ -18,6 +18,12 @@ order_totals as (
 
 ),
 
+countries as (
+
+    select * from {{ ref('countries') }}
+
+),
+
 joined as (
 
     select
@@ -26,6 +32,8 @@ joined as (
         customers.first_name,
         customers.last_name,
         customers.country,
+        coalesce(countries.country_name, 'Unknown') as country_name,
+        coalesce(countries.region, 'Unknown') as region,
         customers.account_number,
         customers.account_name,
         customers.account_industry,
@@ -38,6 +46,8 @@ joined as (
     from customers
     left join order_totals
         on customers.customer_id = order_totals.customer_id
+    left join countries
+        on customers.country = countries.country
 
 )
 
@@ -47,11 +57,13 @@ select
     first_name,
     last_name,
     country,
+    {{ commerce.text('country_name') }} as country_name,
+    {{ commerce.text('region') }} as region,
     account_number,
     account_name,
-    account_industry,
-    order_count,
-    lifetime_revenue,
+    {{ commerce.text('account_industry') }} as account_industry,
+    {{ commerce.whole('order_count') }} as order_count,
+    {{ commerce.money('lifetime_revenue') }} as lifetime_revenue,
     first_ordered_at,
     last_ordered_at,
     created_at
