@@ -15,6 +15,7 @@ import typer
 
 from sandbox import systems
 from sandbox.errors import SandboxError
+from sandbox.home import Home
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,9 +49,21 @@ def up(
         int | None,
         typer.Option(min=1, help="1 is about 3,000 orders, 10 ten times that. Only for the first `up`. [default: 1]"),
     ] = None,
+    load: Annotated[
+        bool, typer.Option("--load/--no-load", help="Load raw tables that the warehouses miss. [default: load]", show_default=False)
+    ] = True,
 ) -> None:
-    """Start the systems; the first time, make their data. Systems that are up stay as they are."""
-    if systems.up(names or (), seed=seed, scale=scale, talk=_talk):
+    """Start the systems; the first time, make their data and load it into the warehouses. What is up stays as it is.
+
+    With names, or a SANDBOX_HOME of its own, nothing is loaded.
+    """
+    started = systems.up(names or (), seed=seed, scale=scale, talk=_talk)
+    home = Home()
+    if load and not names and home.is_default:
+        from sandbox.warehouse import load as first_load
+
+        first_load(home, _talk)
+    if started:
         _talk('to use them from this shell: eval "$(python -m sandbox env)"')
 
 

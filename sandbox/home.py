@@ -28,6 +28,11 @@ class Home:
         self.path = Path(path or os.environ.get("SANDBOX_HOME") or ".sandbox").absolute()
 
     @property
+    def is_default(self) -> bool:
+        """Whether this is the folder that commands use when nobody names one."""
+        return self.path == Path(".sandbox").absolute()
+
+    @property
     def exists(self) -> bool:
         return (self.path / "company.json").exists()
 

@@ -121,10 +121,15 @@ def _packaged() -> list[Path]:
 
 
 class Postgres:
-    """The cluster of one Home. `state` is postgres.json: folder, bin, port, password, pid, started, loaded."""
+    """The cluster of one Home. `state` is postgres.json: folder, bin, port, password, pid, started, loaded.
+
+    Beside the webshop's database there is an empty one, `warehouse`, for who loads and transforms in PostgreSQL. Its port and
+    password are well known, so that dbt/postgres needs no settings; its user can do nothing in the webshop.
+    """
 
     name = "postgres"
     database = user = "webshop"
+    warehouse, warehouse_port = "warehouse", 54320
 
     def __init__(self, home: Home):
         self.home = home
@@ -137,6 +142,9 @@ class Postgres:
     def url(self) -> str:
         state = self.state
         return f"postgresql://{self.user}:{state['password']}@{LOOPBACK}:{state['port']}/{self.database}"
+
+    def warehouse_url(self) -> str:
+        return f"postgresql://{self.warehouse}:{self.warehouse}@{LOOPBACK}:{self.state['port']}/{self.warehouse}"
 
     def connect(self) -> Any:
         import psycopg
@@ -192,8 +200,9 @@ class Postgres:
         if os.environ.get("SANDBOX_PG_BIN") or _version(bin_dir) != state["major"]:
             bin_dir, _ = find_binaries(folder, state["major"])
         self._end_leftover(folder / "data")
+        usual = self.warehouse_port if self.home.is_default else None
         for attempt in range(5):
-            port = free_port(state.get("port") if attempt == 0 else None)
+            port = free_port(state.get("port", usual) if attempt == 0 else None)
             options = [word for option in OPTIONS for word in ("-c", option)]
             command = [
                 *(str(bin_dir / "postgres"), "-D", str(folder / "data"), "-p", str(port), "-h", LOOPBACK, "-k", ""),
@@ -245,7 +254,7 @@ class Postgres:
             (data / "postmaster.pid").unlink(missing_ok=True)  # after a reboot the pid is somebody else's
 
     def create_database(self) -> None:
-        """The user and database that everybody works with; afterwards the superuser's password is forgotten."""
+        """Both databases with their users; afterwards the superuser's password is forgotten."""
         import psycopg
         from psycopg import sql
 
@@ -255,8 +264,12 @@ class Postgres:
             user = sql.Identifier(self.user)
             connection.execute(sql.SQL("create role {} login password {}").format(user, sql.Literal(password)))
             connection.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(self.database), user))
+            connection.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(self.database)))
+            other = sql.Identifier(self.warehouse)
+            connection.execute(sql.SQL("create role {} login password {}").format(other, sql.Literal(self.warehouse)))
+            connection.execute(sql.SQL("create database {} owner {}").format(other, other))
         state.pop("superuser")
-        self.home.write(self.name, {**state, "password": password})
+        self.home.write(self.name, {**state, "password": password, "warehouse": True})
 
     def stop(self) -> bool:
         """Fast shutdown: open transactions are rolled back, everything committed is kept."""

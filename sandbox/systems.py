@@ -250,7 +250,11 @@ def environment(*, home: Home | None = None) -> dict[str, str]:
     known = {name: home.read(name) for name in SYSTEMS if has_data(home, name)}
     variables = {}
     if "postgres" in known:
-        variables["SOURCES__POSTGRES__CREDENTIALS"] = Postgres(home).url()
+        server = Postgres(home)
+        variables["SOURCES__POSTGRES__CREDENTIALS"] = server.url()
+        if server.state.get("warehouse"):  # homes that were made before it have none
+            variables["DESTINATION__POSTGRES__CREDENTIALS"] = server.warehouse_url()
+            variables["POSTGRES_PORT"] = str(server.state["port"])  # of dbt/postgres
     if state := known.get("salesforce"):
         variables |= {
             "SOURCES__SALESFORCE__ENDPOINT": f"http://{LOOPBACK}:{state['port']}",

@@ -17,11 +17,10 @@ from packaging.utils import canonicalize_name
 
 TOOL_FOLDERS = ("python", "dlt", "bauplan", "sensors", "metadata_api", "analytics", "rehearse", "sandbox")
 LAYERS = ("cli", "checks", "api", "triggers", "engine", "jobs", "store", "bindings", "planning", "language")
+WAREHOUSES = ("duckdb", "postgres", "snowflake", "fabric", "bigquery", "databricks")
 FOLDER_GROUPS = {
-    "rehearse/requirements.txt": "rehearse",
-    "sandbox/requirements.txt": "sandbox",
-    "python/requirements.txt": "python",
-    "dbt/duckdb/requirements.txt": "dbt",
+    **{f"{folder}/requirements.txt": folder for folder in ("rehearse", "sandbox", "python")},
+    **{f"dbt/{warehouse}/requirements.txt": f"dbt-{warehouse}" for warehouse in WAREHOUSES},
 }
 
 
@@ -109,13 +108,22 @@ def pins(path: Path) -> dict[str, tuple[str, frozenset[str]]]:
     return found
 
 
+def members(root: Path, group: str) -> list[str]:
+    """The requirements of a group, those of groups that it includes too."""
+    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
+    return [
+        text
+        for entry in groups[group]
+        for text in (members(root, entry["include-group"]) if isinstance(entry, dict) else [entry])
+    ]
+
+
 @pytest.mark.parametrize("file", FOLDER_GROUPS)
 def test_requirements_agree_with_the_lock_and_with_pyproject(root: Path, file: str) -> None:
     lock, folder = pins(root / "requirements.lock"), pins(root / file)
-    groups = tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]
     assert folder and all(hashes for _, hashes in folder.values())
     assert {name: lock.get(name) for name in folder} == folder, "run: make lock"
-    for text in groups[FOLDER_GROUPS[file]]:
+    for text in members(root, FOLDER_GROUPS[file]):
         wanted = Requirement(text)
         version = folder[canonicalize_name(wanted.name)][0]
         assert wanted.specifier.contains(version), f"{file}: {wanted} but {version}; run: make lock"
@@ -123,8 +131,8 @@ def test_requirements_agree_with_the_lock_and_with_pyproject(root: Path, file: s
 
 def test_the_lock_covers_every_group(root: Path) -> None:
     lock = pins(root / "requirements.lock")
-    for group in tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"].values():
-        for text in group:
+    for group in tomllib.loads((root / "pyproject.toml").read_text())["dependency-groups"]:
+        for text in members(root, group):
             assert canonicalize_name(Requirement(text).name) in lock, f"{text}; run: make lock"
 
 

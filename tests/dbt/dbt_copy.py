@@ -17,7 +17,7 @@ RAW_TABLES = Path(__file__).with_name("raw_tables.sql")
 
 @dataclass
 class DbtProject:
-    """A copy of dbt/commerce and dbt/duckdb beside each other, with a warehouse of its own."""
+    """A copy of dbt/, of which dbt/duckdb is run, with a warehouse of its own."""
 
     folder: Path
     warehouse: Path
@@ -44,7 +44,7 @@ class DbtProject:
         return json.loads((self.folder / "target" / name).read_text())
 
     def files(self) -> set[str]:
-        """Every file of both projects, except what dbt may write: target/ and logs/."""
+        """Every file of all projects, except what dbt may write: target/ and logs/."""
         inside = (path.relative_to(self.folder.parent) for path in self.folder.parent.rglob("*"))
         return {str(path) for path in inside if not {"target", "logs"} & set(path.parts)}
 
@@ -52,6 +52,5 @@ class DbtProject:
 def copy_projects(to: Path) -> DbtProject:
     """Copy dbt/ as git would check it out, links included, without what earlier builds left."""
     leftovers = shutil.ignore_patterns("target", "logs", "package-lock.yml", ".user.yml")
-    for name in ("commerce", "duckdb"):
-        shutil.copytree(REPO / "dbt" / name, to / "dbt" / name, symlinks=True, ignore=leftovers)
+    shutil.copytree(REPO / "dbt", to / "dbt", symlinks=True, ignore=leftovers)
     return DbtProject(to / "dbt" / "duckdb", to / "warehouse.duckdb")

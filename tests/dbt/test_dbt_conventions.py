@@ -20,8 +20,12 @@ def manifest(dbt_built):
     return dbt_built[0].artifact("manifest.json")
 
 
-def test_the_package_is_a_relative_link():
-    link = DBT / "duckdb" / "dbt_packages" / "commerce"
+WAREHOUSES = ("duckdb", "postgres", "snowflake", "fabric", "bigquery", "databricks")
+
+
+@pytest.mark.parametrize("warehouse", WAREHOUSES)
+def test_the_package_is_a_relative_link(warehouse):
+    link = DBT / warehouse / "dbt_packages" / "commerce"
     assert link.is_symlink()
     assert str(link.readlink()) == "../../commerce"
 
@@ -52,27 +56,57 @@ def test_sql_avoids_what_only_some_warehouses_understand(path):
 
 
 def test_every_model_column_source_and_test_of_ours_is_described(manifest, dbt_built):
-    models = {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
-    assert set(models) == {path.stem for path in MODELS}
-    columns = "select table_name, column_name from duckdb_columns() where schema_name like 'commerce_%'"
+    models = {n["name"]: n for n in manifest["nodes"].values() if n["resource_type"] in ("model", "seed")}
+    assert {name for name, node in models.items() if node["resource_type"] == "model"} == {path.stem for path in MODELS}
+    columns = (
+        "select table_name, column_name from duckdb_columns() "
+        "where schema_name like 'commerce_%' and schema_name <> 'commerce_snapshots'"
+    )
     built = dbt_built[0].rows(columns)
     described = {(name, c["name"]) for name, m in models.items() for c in m["columns"].values() if c["description"]}
     assert described == set(built)  # nothing undescribed, and nothing described that is not built
-    bare = [name for name, model in models.items() if not model["description"]]
-    bare += [source["name"] for source in manifest["sources"].values() if not source["description"]]
-    bare += [
-        node["name"]
+    named = [*manifest["sources"].values(), *manifest["exposures"].values(), *manifest["metrics"].values()]
+    named += [*manifest["groups"].values(), *manifest["semantic_models"].values(), *models.values()]
+    named += [node for node in manifest["nodes"].values() if node["resource_type"] == "snapshot"]
+    named += [
+        node
         for node in [*manifest["nodes"].values(), *manifest["unit_tests"].values()]
-        if node["original_file_path"].startswith("tests/") and not node["description"]
+        if node["original_file_path"].startswith("tests/")
     ]
+    bare = [node["name"] for node in named if not node.get("description")]
     assert not bare, f"no description: {bare}"
 
 
-def test_every_model_tests_its_key(manifest):
-    nodes = manifest["nodes"]
-    tested = {n["attached_node"] for n in nodes.values() if n.get("test_metadata", {}).get("name") == "unique"}
-    public = [n for n in nodes.values() if n["resource_type"] == "model" and not n["name"].startswith("int_")]
-    assert {n["unique_id"] for n in public} <= tested
+def test_every_mart_has_a_contract_a_group_and_an_owner(manifest):
+    marts = [n for n in manifest["nodes"].values() if n["resource_type"] == "model" and n["fqn"][1] == "marts"]
+    assert len(marts) == 13
+    for mart in marts:
+        assert mart["contract"]["enforced"], mart["name"]
+        assert mart["access"] == "public"
+        assert mart["config"]["group"] == mart["fqn"][2]
+        assert all(column["data_type"] for column in mart["columns"].values())
+    assert all(group["owner"]["email"] for group in manifest["groups"].values())
+
+
+def test_only_staging_reads_sources_and_every_source_is_read(manifest):
+    read = set()
+    for node in manifest["nodes"].values():
+        sources = {parent for parent in node["depends_on"]["nodes"] if parent.startswith("source.")}
+        if node["resource_type"] == "model":
+            assert not sources or node["name"].startswith("stg_"), f"{node['name']} reads a raw table"
+            assert len(sources) <= 1
+            read |= sources
+    assert read == set(manifest["sources"])
+
+
+def test_layers_read_downwards_only(manifest):
+    order = {"staging": 0, "intermediate": 1, "marts": 2}
+    models = {n["unique_id"]: n for n in manifest["nodes"].values() if n["resource_type"] == "model"}
+    for model in models.values():
+        for parent in model["depends_on"]["nodes"]:
+            if parent in models:
+                assert order[models[parent]["fqn"][1]] <= order[model["fqn"][1]], f"{model['name']} reads {parent}"
+                assert model["fqn"][1] != "staging", f"{model['name']} is staging, and joins"
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres"])

@@ -25,8 +25,8 @@ numbers as (
 days as (
 
     select
-        day_number,
-        cast({{ dbt.dateadd('day', 'day_number', "cast('2018-01-01' as date)") }} as date) as date_day
+        cast({{ dbt.dateadd('day', 'day_number', "cast('2018-01-01' as date)") }} as date) as date_day,
+        day_number - 7 * floor(day_number / 7.0) + 1 as iso_weekday
 
     from numbers
 
@@ -38,9 +38,9 @@ select
     {{ commerce.date_part('quarter', 'date_day') }} as quarter_of_year,
     {{ commerce.date_part('month', 'date_day') }} as month_of_year,
     {{ commerce.month_of('date_day') }} as month_start,
-    {{ commerce.whole('day_number - 7 * floor(day_number / 7.0) + 1') }} as iso_weekday,
+    {{ commerce.whole('iso_weekday') }} as iso_weekday,
     case
-        when day_number - 7 * floor(day_number / 7.0) >= 5 then {{ commerce.true_literal() }}
+        when iso_weekday >= 6 then {{ commerce.true_literal() }}
         else {{ commerce.false_literal() }}
     end as is_weekend
 from days

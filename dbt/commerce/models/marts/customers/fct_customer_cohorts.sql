@@ -56,6 +56,7 @@ joined as (
         {{ dbt.datediff('activity.cohort_month', 'activity.order_month', 'month') }} as months_since_first_order,
         cohort_sizes.cohort_size,
         activity.active_customers,
+        100 * activity.active_customers as active_percents,
         activity.order_count,
         activity.revenue
 
@@ -72,7 +73,7 @@ select
     {{ commerce.whole('months_since_first_order') }} as months_since_first_order,
     {{ commerce.whole('cohort_size') }} as cohort_size,
     {{ commerce.whole('active_customers') }} as active_customers,
-    {{ commerce.ratio('100 * active_customers', 'cohort_size') }} as retention_percent,
+    {{ commerce.ratio('active_percents', 'cohort_size') }} as retention_percent,
     {{ commerce.whole('order_count') }} as order_count,
     {{ commerce.money('revenue') }} as revenue
 from joined
