@@ -37,17 +37,21 @@ coverage: $(VENV)/.all  ## Measure the branches of the language and of planning 
 	@$(BIN)/python -m coverage run -m pytest -q tests/rehearse tests/test_cases.py -k "not test_run"
 	@$(BIN)/python -m coverage report
 
-lint: $(VENV)/.all  ## Check style and types
+lint: $(VENV)/.all  ## Check style and types, of the SQL too
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt/commerce dbt/orchestra_metadata
 
 format: $(VENV)/.all  ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
 	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --quiet dbt/commerce dbt/orchestra_metadata
 
-docs: $(VENV)/.all  ## Write the parts of docs/ that come from the code
+docs: $(VENV)/.all  ## Write the parts of docs/ that come from the code, and the site of the models, docs/dbt/index.html
 	@$(BIN)/python docs/generate.py
+	@cd dbt/duckdb && DUCKDB_PATH=:memory: ../../$(BIN)/dbt --quiet docs generate --static --empty-catalog --no-compile
+	@mkdir -p docs/dbt && cp dbt/duckdb/target/static_index.html docs/dbt/index.html
 
 lock: $(BIN)/uv  ## Resolve pyproject.toml anew; UPGRADE=--upgrade takes newer versions
 	$(call compile,$(GROUPS),requirements.lock) $(UPGRADE)

@@ -50,7 +50,10 @@ def up(
         typer.Option(min=1, help="1 is about 3,000 orders, 10 ten times that. Only for the first `up`. [default: 1]"),
     ] = None,
     load: Annotated[
-        bool, typer.Option("--load/--no-load", help="Load raw tables that the warehouses miss. [default: load]", show_default=False)
+        bool,
+        typer.Option(
+            "--load/--no-load", help="Load raw tables that the warehouses miss. [default: load]", show_default=False
+        ),
     ] = True,
 ) -> None:
     """Start the systems; the first time, make their data and load it into the warehouses. What is up stays as it is.

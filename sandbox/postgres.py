@@ -264,7 +264,9 @@ class Postgres:
             user = sql.Identifier(self.user)
             connection.execute(sql.SQL("create role {} login password {}").format(user, sql.Literal(password)))
             connection.execute(sql.SQL("create database {} owner {}").format(sql.Identifier(self.database), user))
-            connection.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(self.database)))
+            connection.execute(
+                sql.SQL("revoke connect on database {} from public").format(sql.Identifier(self.database))
+            )
             other = sql.Identifier(self.warehouse)
             connection.execute(sql.SQL("create role {} login password {}").format(other, sql.Literal(self.warehouse)))
             connection.execute(sql.SQL("create database {} owner {}").format(other, other))

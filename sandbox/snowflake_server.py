@@ -36,7 +36,9 @@ IGNORED = re.compile(
 )
 PARAMETER = re.compile(r"\s*show\s+parameters\s+like\s+'(\w+)'", re.I)
 # dbt makes temporary tables in the schema of the model; DuckDB would have them in a database of their own.
-TEMPORARY = re.compile(r"\b(create\s+(?:or\s+replace\s+)?)(?:local\s+|global\s+)?temp(?:orary)?\s+(table|view)\s+(\S+)", re.I)
+TEMPORARY = re.compile(
+    r"\b(create\s+(?:or\s+replace\s+)?)(?:local\s+|global\s+)?temp(?:orary)?\s+(table|view)\s+(\S+)", re.I
+)
 
 _execute = fakesnow.cursor.FakeSnowflakeCursor.execute
 
@@ -67,7 +69,9 @@ def execute(self: Any, command: str, *arguments: Any, **options: Any) -> Any:
         raise
     except Exception as error:
         _undo(self)
-        raise snowflake.connector.errors.ProgrammingError(msg=str(error)[:2000], errno=1003, sqlstate="42000") from error
+        raise snowflake.connector.errors.ProgrammingError(
+            msg=str(error)[:2000], errno=1003, sqlstate="42000"
+        ) from error
 
 
 def _undo(cursor: Any) -> None:

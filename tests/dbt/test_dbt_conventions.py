@@ -7,6 +7,7 @@ import pytest
 import sqlglot
 
 DBT = Path(__file__).resolve().parents[2] / "dbt"
+PACKAGES = ("portable", "commerce", "orchestra_metadata")
 MODELS = sorted((DBT / "commerce" / "models").rglob("*.sql"))
 NAMES = {
     "staging": r"stg_(postgres|salesforce|sap)__[a-z_]+s",
@@ -25,14 +26,15 @@ WAREHOUSES = ("duckdb", "postgres", "snowflake", "fabric", "bigquery", "databric
 
 @pytest.mark.parametrize("warehouse", WAREHOUSES)
 def test_the_package_is_a_relative_link(warehouse):
-    link = DBT / warehouse / "dbt_packages" / "commerce"
-    assert link.is_symlink()
-    assert str(link.readlink()) == "../../commerce"
+    for package in PACKAGES:
+        link = DBT / warehouse / "dbt_packages" / package
+        assert link.is_symlink()
+        assert str(link.readlink()) == f"../../{package}"
 
 
 def test_the_projects_hold_no_model_of_their_own_and_no_package_hides_the_library():
     for project in DBT.iterdir():
-        if project.is_dir() and project.name != "commerce":
+        if project.is_dir() and project.name not in PACKAGES:
             own = [path for path in project.rglob("*.sql") if not {"target", "dbt_packages"} & set(path.parts)]
             assert not own, f"{own}: models belong in dbt/commerce"
     assert not list(DBT.rglob("__init__.py"))
@@ -91,7 +93,7 @@ def test_every_mart_has_a_contract_a_group_and_an_owner(manifest):
 def test_only_staging_reads_sources_and_every_source_is_read(manifest):
     read = set()
     for node in manifest["nodes"].values():
-        sources = {parent for parent in node["depends_on"]["nodes"] if parent.startswith("source.")}
+        sources = {p for p in node["depends_on"].get("nodes", ()) if p.startswith("source.")}
         if node["resource_type"] == "model":
             assert not sources or node["name"].startswith("stg_"), f"{node['name']} reads a raw table"
             assert len(sources) <= 1

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from evidence import table  # noqa: E402
 from hunt import findings  # noqa: E402
 from warehouses import EVIDENCE  # noqa: E402
 
-MARTS = {path.stem for path in (REPO / "dbt" / "commerce" / "models" / "marts").rglob("*.sql")}
+PACKAGES = ("commerce", "orchestra_metadata")
+MARTS = {path.stem for package in PACKAGES for path in (REPO / "dbt" / package / "models" / "marts").rglob("*.sql")}
 PHASES = ("first", "incremental", "snapshot")
 OTHERS = [name for name in EVIDENCE if name != "duckdb"]
 
@@ -72,7 +74,7 @@ def test_duckdb_builds_every_mart_and_changes_it_twice(lane: Callable[[str], Lan
         assert all(phase["tables"].values()), "an empty table is equal to any other"
     history = [len(phase["tables"]["commerce_snapshots.products_snapshot"]) for phase in phases]
     assert history[0] < history[1] < history[2]
-    for before, after in zip(phases, phases[1:], strict=False):
+    for before, after in pairwise(phases):
         assert before["tables"]["commerce_marts.fct_order_items"] != after["tables"]["commerce_marts.fct_order_items"]
 
 
@@ -122,7 +124,7 @@ def test_the_hunt_finds(warehouse: str, sql: str, expected: str) -> None:
 def test_a_broken_macro_of_one_warehouse_fails_that_one_only(lane: Callable[[str], Lane], tmp_path: Path) -> None:
     """Amounts in BigQuery are off by a cent; DuckDB, from the same folder, is as before."""
     copy_projects(tmp_path)
-    types = tmp_path / "dbt" / "commerce" / "macros" / "types.sql"
+    types = tmp_path / "dbt" / "portable" / "macros" / "types.sql"
     content = types.read_text()
     own = "round(cast({{ expression }} as {{ var('type_money') }}), 2)"
     assert own in content
@@ -149,4 +151,3 @@ def test_a_broken_macro_of_one_warehouse_fails_that_one_only(lane: Callable[[str
 def test_a_difference_names_table_key_and_both_values(rows: list[dict[str, str | None]], said: str | None) -> None:
     expected = {"s.t": [{"id": "1", "a": "x"}, {"id": "2", "a": "y"}]}
     assert first_difference("w", {"s.t": rows}, expected) == said
-

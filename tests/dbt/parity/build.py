@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from metadata import metadata_tables
 from raw import raw_tables
 from warehouses import opened
 
@@ -29,7 +30,7 @@ def main(warehouse: str, folder: Path, arguments: list[str]) -> int:
 
         phases = {"first": 0} if arguments else PHASES
         for phase, day in phases.items():
-            opened_warehouse.fill(raw_tables(day))
+            opened_warehouse.fill(raw_tables(day) | metadata_tables(day))
             # Every test runs once, on what came of merging; a build with them takes twice as long.
             whole = phase == list(phases)[-1]
             only = [] if whole else ["--exclude-resource-type", "test", "unit_test"]

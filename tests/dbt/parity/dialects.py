@@ -23,7 +23,9 @@ def statements(sql: str, warehouse: str) -> Iterator[str]:
             if tree is not None and not isinstance(tree, exp.Semicolon):
                 if isinstance(tree, exp.Insert) and tree.args.get("overwrite"):
                     tree.set("overwrite", False)
-                    yield f"delete from {tree.find(exp.Table).sql(dialect='duckdb', comments=False)}".replace('"analytics".', "")
+                    yield f"delete from {tree.find(exp.Table).sql(dialect='duckdb', comments=False)}".replace(
+                        '"analytics".', ""
+                    )
                 if isinstance(tree, exp.Create) and isinstance(tree.this, exp.Schema) and tree.expression:
                     query = tree.expression.pop()  # DuckDB makes a table from columns or from a query
                     yield _duckdb(tree, warehouse)
@@ -31,7 +33,9 @@ def statements(sql: str, warehouse: str) -> Iterator[str]:
                 yield _duckdb(tree, warehouse)
 
 
-TUNING = re.compile(r"\b(create|update|drop) +statistics\b", re.I)  # they change no row, and DuckDB has no word for them
+TUNING = re.compile(
+    r"\b(create|update|drop) +statistics\b", re.I
+)  # they change no row, and DuckDB has no word for them
 
 
 def _split(sql: str, warehouse: str) -> Iterator[str]:
@@ -51,8 +55,13 @@ def _split(sql: str, warehouse: str) -> Iterator[str]:
         yield re.sub(r"\bchange\s+column\b(?=\s+\S+\s+set\b)", "alter column", sql, flags=re.I)
 
 
-NOT_THERE = re.compile(r"information_schema`?\.`?(row_filters|column_masks|column_tags|table_tags)|\badd\s+constraint\b|\boptimize\s+`", re.I)
-REPLACE_ON = re.compile(r"insert\s+into\s+table\s+(\S+)\s+as\s+target\s+replace\s+on\s+\((.*?)\)\s*\((.*)\)\s*as\s+temp", re.I | re.S)
+NOT_THERE = re.compile(  # rights to rows and columns, unenforced constraints, tuning
+    r"information_schema`?\.`?(row_filters|column_masks|column_tags|table_tags)|\badd\s+constraint\b|\boptimize\s+`",
+    re.I,
+)
+REPLACE_ON = re.compile(
+    r"insert\s+into\s+table\s+(\S+)\s+as\s+target\s+replace\s+on\s+\((.*?)\)\s*\((.*)\)\s*as\s+temp", re.I | re.S
+)
 EXEC = re.compile(r"\bexec(?:ute)?\s*\(\s*'((?:[^']|'')*)'\s*\)\s*;?", re.I)
 
 
@@ -77,11 +86,12 @@ def _bigquery(sql: str) -> Iterator[str]:
         yield sql
         return
     name = declared[1]
-    for text in sql[: declared.start()] + sql[declared.end() :], :
+    for text in (sql[: declared.start()] + sql[declared.end() :],):
         for part in (piece for piece in text.split(";") if re.sub(r"--[^\n]*", "", piece).strip()):
             if found := re.search(rf"set\s*\(\s*{name}\s*\)\s*=\s*\((.*)\)\s*$", part, re.I | re.S):
                 query = re.sub(r"select\s+as\s+struct", "select", found[1], flags=re.I)
-                yield f"create or replace table {name} as select value from (select unnest(value) as value from ({query}) as _(value))"
+                values = f"select unnest(value) as value from ({query}) as _(value)"
+                yield f"create or replace table {name} as select value from ({values})"
             else:
                 yield re.sub(rf"unnest\(\s*{name}\s*\)", f"(select value from {name})", part, flags=re.I)
 
@@ -112,8 +122,10 @@ def _is_text(node: exp.Expression) -> bool:
     """Whether T-SQL's plus means concatenation here."""
     if isinstance(node, (exp.Paren, exp.Coalesce, exp.Add)):
         return _is_text(node.this) or (isinstance(node, exp.Add) and _is_text(node.expression))
-    return (isinstance(node, exp.Literal) and node.is_string) or isinstance(node, exp.DPipe) or (
-        isinstance(node, (exp.Cast, exp.TryCast)) and node.to.this in exp.DataType.TEXT_TYPES
+    return (
+        (isinstance(node, exp.Literal) and node.is_string)
+        or isinstance(node, exp.DPipe)
+        or (isinstance(node, (exp.Cast, exp.TryCast)) and node.to.this in exp.DataType.TEXT_TYPES)
     )
 
 

@@ -7,7 +7,6 @@ warehouse's catalogue (which tables exist, which columns they have), DuckDB's ca
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from pathlib import Path
@@ -52,7 +51,9 @@ class Engine:
             return Result(columns, cursor.fetchall() if columns else [])
 
     def schemas(self) -> list[str]:
-        return [name for (name,) in self.run("select distinct schema_name from duckdb_schemas() where not internal").rows]
+        return [
+            name for (name,) in self.run("select distinct schema_name from duckdb_schemas() where not internal").rows
+        ]
 
     def relations(self, schema: str) -> list[tuple[str, str]]:
         """(name, `table` or `view`) of what a schema has."""
@@ -64,8 +65,8 @@ class Engine:
 
     def columns(self, schema: str, name: str) -> list[tuple[str, str]]:
         query = (
-            "select column_name, data_type from duckdb_columns() "
-            "join (select table_oid, temporary from duckdb_tables() union all select view_oid, temporary from duckdb_views()) using (table_oid) "
+            "select column_name, data_type from duckdb_columns() join (select table_oid, temporary from duckdb_tables() "
+            "union all select view_oid, temporary from duckdb_views()) using (table_oid) "
             "where (lower(schema_name) = lower(?) or temporary) and lower(table_name) = lower(?) order by column_index"
         )
         return [(column, kind) for column, kind in self.run(query, [schema, name]).rows]
@@ -112,7 +113,13 @@ class Cursor:
 
 
 def _literal(value: Any) -> str:
-    return "null" if value is None else str(value) if isinstance(value, (int, float)) else "'" + str(value).replace("'", "''") + "'"
+    return (
+        "null"
+        if value is None
+        else str(value)
+        if isinstance(value, (int, float))
+        else "'" + str(value).replace("'", "''") + "'"
+    )
 
 
 class Handle:
@@ -192,7 +199,9 @@ def _fabric(engine: Engine) -> None:
     FabricConnectionManager.data_type_code_to_name = classmethod(lambda cls, code: code)
     _catalogue(FabricAdapter, engine)
     FabricAdapter.get_columns_in_relation = lambda self, relation: [
-        self.Column.from_description(name, kind) if hasattr(self.Column, "from_description") else self.Column.create(name, kind)
+        self.Column.from_description(name, kind)
+        if hasattr(self.Column, "from_description")
+        else self.Column.create(name, kind)
         for name, kind in engine.columns(relation.schema, relation.identifier)
     ]
 
@@ -207,7 +216,9 @@ def _databricks(engine: Engine) -> None:
 
     def relations(self: Any, schema_relation: Any, *rest: Any) -> list[Any]:
         found = plain(self, schema_relation, *rest)
-        return [self.Relation.from_dict({**relation.to_dict(), "is_delta": relation.type == "table"}) for relation in found]
+        return [
+            self.Relation.from_dict({**relation.to_dict(), "is_delta": relation.type == "table"}) for relation in found
+        ]
 
     DatabricksAdapter.list_relations_without_caching = relations
     DatabricksAdapter._set_relation_information = lambda self, relation: relation
@@ -249,7 +260,9 @@ def _bigquery(engine: Engine) -> None:
         )  # fmt: skip
         return job, Rows(engine.send(sql))
 
-    def load(self: Any, database: str, schema: str, table: str, agate_table: Any, column_override: Any, *_: Any, **__: Any) -> None:
+    def load(
+        self: Any, database: str, schema: str, table: str, agate_table: Any, column_override: Any, *_: Any, **__: Any
+    ) -> None:
         kinds = [column.field_type for column in self._agate_to_schema(agate_table, column_override)]
         columns = ", ".join(f'"{name}" {kind}' for name, kind in zip(agate_table.column_names, kinds, strict=True))
         engine.run(f'create or replace table "{schema}"."{table}" ({columns})')
@@ -258,7 +271,9 @@ def _bigquery(engine: Engine) -> None:
 
     def alter(self: Any, relation: Any, columns: Any) -> None:
         for column in columns or ():
-            engine.run(f'alter table "{relation.schema}"."{relation.identifier}" add column "{column.name}" {column.data_type}')
+            engine.run(
+                f'alter table "{relation.schema}"."{relation.identifier}" add column "{column.name}" {column.data_type}'
+            )
 
     BigQueryConnectionManager.open = _opener(engine)
     BigQueryConnectionManager.raw_execute = raw_execute
@@ -266,7 +281,9 @@ def _bigquery(engine: Engine) -> None:
 
     def relation(self: Any, database: str, schema: str, identifier: str) -> Any:
         wanted = self.Relation.create(database=database, schema=schema, identifier=identifier)
-        return next((found for found in self.list_relations_without_caching(wanted) if found.identifier == identifier), None)
+        return next(
+            (found for found in self.list_relations_without_caching(wanted) if found.identifier == identifier), None
+        )
 
     BigQueryAdapter.get_relation = relation
     BigQueryAdapter.load_dataframe = load

@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+
 from sandbox import layouts, webshop
 from sandbox.change import rows, tables
 from sandbox.company import Company
@@ -78,7 +79,9 @@ def _texts(system: str, entity: str, row: Any) -> list[str | None]:
     else:
         values = list(layouts.SAP[entity].to_row(row))
         values[6] = f"{values[6] / 1000:.3f}"  # grams, given in kg
-        values[8:12] = [None if value is None else datetime.fromtimestamp(value / 1000, UTC).isoformat() for value in values[8:12]]
+        values[8:12] = [
+            None if value is None else datetime.fromtimestamp(value / 1000, UTC).isoformat() for value in values[8:12]
+        ]
     return [None if value is None else str(value) for value in values]
 
 

@@ -1,8 +1,8 @@
 """The six warehouses as the harness sees them: something to fill, something to read, and settings for dbt.
 
-    duckdb, postgres            the real thing
-    snowflake                   the real adapter and client, against the stand-in of sandbox/snowflake_server.py
-    fabric, bigquery, databricks  the real adapter, its statements translated and run on DuckDB (offline.py)
+duckdb, postgres            the real thing
+snowflake                   the real adapter and client, against the stand-in of sandbox/snowflake_server.py
+fabric, bigquery, databricks  the real adapter, its statements translated and run on DuckDB (offline.py)
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ class Warehouse(Protocol):
 @contextmanager
 def opened(name: str, folder: Path) -> Iterator[Warehouse]:
     """A new, empty warehouse, and the environment that dbt finds it by (set in this process)."""
-    os.environ.update(TZ="Asia/Tokyo", DO_NOT_TRACK="1", DBT_SEND_ANONYMOUS_USAGE_STATS="false")
-    with {"duckdb": _duckdb, "postgres": _postgres, "snowflake": _snowflake}.get(name, _offline)(name, folder) as warehouse:
+    os.environ.update(
+        TZ="Asia/Tokyo", DO_NOT_TRACK="1", DBT_SEND_ANONYMOUS_USAGE_STATS="false", DBT_ORCHESTRA_METADATA="true"
+    )
+    with {"duckdb": _duckdb, "postgres": _postgres, "snowflake": _snowflake}.get(name, _offline)(
+        name, folder
+    ) as warehouse:
         yield warehouse
 
 
@@ -95,6 +99,7 @@ def _read(cursor: Any) -> list[Row]:
 @contextmanager
 def _postgres(name: str, folder: Path) -> Iterator[Warehouse]:
     import psycopg
+
     from sandbox.home import Home
     from sandbox.postgres import Postgres
 
@@ -114,12 +119,16 @@ def _postgres(name: str, folder: Path) -> Iterator[Warehouse]:
 
         class Server:
             def fill(self, raw: dict[str, pa.Table]) -> None:
+                from metadata import METADATA
                 from raw import RAW
 
+                types = RAW | METADATA
                 with server.connect() as connection, connection.cursor() as cursor:
                     for table, content in raw.items():
                         cursor.execute(f"create schema if not exists {table.partition('.')[0]}")
-                        columns = ", ".join(f"{column} {kinds.get(kind, kind)}" for column, kind in RAW[table].items())
+                        columns = ", ".join(
+                            f"{column} {kinds.get(kind, kind)}" for column, kind in types[table].items()
+                        )
                         cursor.execute(f"create table if not exists {table} ({columns})")  # views read it, so it stays
                         cursor.execute(f"truncate {table}")
                         with cursor.copy(f"copy {table} from stdin") as copy:
@@ -169,7 +178,9 @@ def _snowflake(name: str, folder: Path) -> Iterator[Warehouse]:
                         pq.write_table(content, path)
                         columns = ", ".join(f"{column} as {column.upper()}" for column in content.column_names)
                         cursor.execute(f"create schema if not exists analytics.{table.partition('.')[0]}")
-                        cursor.execute(f"create or replace table analytics.{table} as select {columns} from read_parquet('{path}')")
+                        cursor.execute(
+                            f"create or replace table analytics.{table} as select {columns} from read_parquet('{path}')"
+                        )
 
             def rows(self, table: str) -> list[Row]:
                 with connect() as connection, connection.cursor() as cursor:

@@ -34,13 +34,13 @@ days as (
 
 select
     date_day,
-    {{ commerce.date_part('year', 'date_day') }} as year_number,
-    {{ commerce.date_part('quarter', 'date_day') }} as quarter_of_year,
-    {{ commerce.date_part('month', 'date_day') }} as month_of_year,
-    {{ commerce.month_of('date_day') }} as month_start,
-    {{ commerce.whole('iso_weekday') }} as iso_weekday,
+    {{ portable.date_part('year', 'date_day') }} as year_number,
+    {{ portable.date_part('quarter', 'date_day') }} as quarter_of_year,
+    {{ portable.date_part('month', 'date_day') }} as month_of_year,
+    {{ portable.month_of('date_day') }} as month_start,
+    {{ portable.whole('iso_weekday') }} as iso_weekday,
     case
-        when iso_weekday >= 6 then {{ commerce.true_literal() }}
-        else {{ commerce.false_literal() }}
+        when iso_weekday >= 6 then {{ portable.true_literal() }}
+        else {{ portable.false_literal() }}
     end as is_weekend
 from days

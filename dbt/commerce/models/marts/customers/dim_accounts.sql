@@ -56,12 +56,12 @@ select
     account_id,
     account_number,
     account_name,
-    {{ commerce.text('industry') }} as industry,
+    {{ portable.text('industry') }} as industry,
     billing_country,
     annual_revenue,
-    {{ commerce.whole('contact_count') }} as contact_count,
-    {{ commerce.whole('customer_count') }} as customer_count,
-    {{ commerce.whole('order_count') }} as order_count,
-    {{ commerce.money('lifetime_revenue') }} as lifetime_revenue,
+    {{ portable.whole('contact_count') }} as contact_count,
+    {{ portable.whole('customer_count') }} as customer_count,
+    {{ portable.whole('order_count') }} as order_count,
+    {{ portable.money('lifetime_revenue') }} as lifetime_revenue,
     created_at
 from joined

@@ -4,7 +4,7 @@ with orders as (
         customer_id,
         order_id,
         revenue,
-        {{ commerce.month_of('ordered_date') }} as order_month
+        {{ portable.month_of('ordered_date') }} as order_month
 
     from {{ ref('fct_orders') }}
 
@@ -67,13 +67,13 @@ joined as (
 )
 
 select
-    {{ dbt.concat([commerce.text('cohort_month'), "'|'", commerce.text('order_month')]) }} as customer_cohort_id,
+    {{ dbt.concat([portable.text('cohort_month'), "'|'", portable.text('order_month')]) }} as customer_cohort_id,
     cohort_month,
     order_month,
-    {{ commerce.whole('months_since_first_order') }} as months_since_first_order,
-    {{ commerce.whole('cohort_size') }} as cohort_size,
-    {{ commerce.whole('active_customers') }} as active_customers,
-    {{ commerce.ratio('active_percents', 'cohort_size') }} as retention_percent,
-    {{ commerce.whole('order_count') }} as order_count,
-    {{ commerce.money('revenue') }} as revenue
+    {{ portable.whole('months_since_first_order') }} as months_since_first_order,
+    {{ portable.whole('cohort_size') }} as cohort_size,
+    {{ portable.whole('active_customers') }} as active_customers,
+    {{ portable.ratio('active_percents', 'cohort_size') }} as retention_percent,
+    {{ portable.whole('order_count') }} as order_count,
+    {{ portable.money('revenue') }} as revenue
 from joined

@@ -1,7 +1,7 @@
 with sales as (
 
     select
-        {{ commerce.month_of('ordered_date') }} as result_month,
+        {{ portable.month_of('ordered_date') }} as result_month,
         product_id,
         units_sold,
         gross_amount,
@@ -42,15 +42,15 @@ monthly as (
 )
 
 select
-    {{ dbt.concat([commerce.text('result_month'), "'|'", 'category']) }} as monthly_result_id,
+    {{ dbt.concat([portable.text('result_month'), "'|'", 'category']) }} as monthly_result_id,
     result_month,
     category,
-    {{ commerce.whole('units_sold') }} as units_sold,
-    {{ commerce.money('gross_amount') }} as gross_amount,
-    {{ commerce.money('discount_amount') }} as discount_amount,
-    {{ commerce.money('cancelled_amount') }} as cancelled_amount,
-    {{ commerce.money('returned_amount') }} as returned_amount,
-    {{ commerce.money('revenue') }} as revenue,
-    {{ commerce.money('cost_amount') }} as cost_amount,
-    {{ commerce.money('revenue - cost_amount') }} as margin
+    {{ portable.whole('units_sold') }} as units_sold,
+    {{ portable.money('gross_amount') }} as gross_amount,
+    {{ portable.money('discount_amount') }} as discount_amount,
+    {{ portable.money('cancelled_amount') }} as cancelled_amount,
+    {{ portable.money('returned_amount') }} as returned_amount,
+    {{ portable.money('revenue') }} as revenue,
+    {{ portable.money('cost_amount') }} as cost_amount,
+    {{ portable.money('revenue - cost_amount') }} as margin
 from monthly

@@ -37,19 +37,19 @@ named as (
 
     from daily
     left join shipping_points
-        on daily.shipping_point = {{ commerce.text('shipping_points.shipping_point') }}
+        on daily.shipping_point = {{ portable.text('shipping_points.shipping_point') }}
 
 )
 
 select
-    {{ dbt.concat([commerce.text('shipped_date'), "'|'", 'shipping_point']) }} as daily_shipments_id,
+    {{ dbt.concat([portable.text('shipped_date'), "'|'", 'shipping_point']) }} as daily_shipments_id,
     shipped_date,
     shipping_point,
-    {{ commerce.text('shipping_point_name') }} as shipping_point_name,
-    {{ commerce.whole('shipment_count') }} as shipment_count,
-    {{ commerce.whole('delivered_count') }} as delivered_count,
-    {{ commerce.whole('prompt_count') }} as prompt_count,
-    {{ commerce.ratio('days_to_ship', 'dated_count') }} as average_days_to_ship,
-    {{ commerce.ratio('days_to_deliver', 'delivered_count') }} as average_days_to_deliver,
-    {{ commerce.money('gross_weight_kg') }} as gross_weight_kg
+    {{ portable.text('shipping_point_name') }} as shipping_point_name,
+    {{ portable.whole('shipment_count') }} as shipment_count,
+    {{ portable.whole('delivered_count') }} as delivered_count,
+    {{ portable.whole('prompt_count') }} as prompt_count,
+    {{ portable.ratio('days_to_ship', 'dated_count') }} as average_days_to_ship,
+    {{ portable.ratio('days_to_deliver', 'delivered_count') }} as average_days_to_deliver,
+    {{ portable.money('gross_weight_kg') }} as gross_weight_kg
 from named

@@ -46,7 +46,7 @@ select
     account_number,
     account_industry,
     shipping_point,
-    {{ commerce.text('shipment_status') }} as shipment_status,
+    {{ portable.text('shipment_status') }} as shipment_status,
     is_shipped,
     gross_weight_kg,
     order_revenue,
@@ -55,6 +55,6 @@ select
     shipped_at,
     shipped_date,
     delivered_at,
-    {{ commerce.whole('days_to_ship') }} as days_to_ship,
-    {{ commerce.whole('days_to_deliver') }} as days_to_deliver
+    {{ portable.whole('days_to_ship') }} as days_to_ship,
+    {{ portable.whole('days_to_deliver') }} as days_to_deliver
 from joined

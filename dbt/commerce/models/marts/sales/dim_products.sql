@@ -43,8 +43,8 @@ select
     category,
     unit_price,
     unit_cost,
-    {{ commerce.money('unit_margin') }} as unit_margin,
-    {{ commerce.whole('units_sold') }} as units_sold,
-    {{ commerce.money('revenue') }} as revenue,
+    {{ portable.money('unit_margin') }} as unit_margin,
+    {{ portable.whole('units_sold') }} as units_sold,
+    {{ portable.money('revenue') }} as revenue,
     created_at
 from joined

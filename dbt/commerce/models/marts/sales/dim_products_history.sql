@@ -26,9 +26,9 @@ numbered as (
 )
 
 select
-    {{ dbt.concat([commerce.text('product_id'), "'-'", commerce.text('version_number')]) }} as product_version_id,
+    {{ dbt.concat([portable.text('product_id'), "'-'", portable.text('version_number')]) }} as product_version_id,
     product_id,
-    {{ commerce.whole('version_number') }} as version_number,
+    {{ portable.whole('version_number') }} as version_number,
     sku,
     product_name,
     category,
@@ -36,5 +36,5 @@ select
     unit_cost,
     valid_from,
     valid_to,
-    case when valid_to is null then {{ commerce.true_literal() }} else {{ commerce.false_literal() }} end as is_current
+    case when valid_to is null then {{ portable.true_literal() }} else {{ portable.false_literal() }} end as is_current
 from numbered

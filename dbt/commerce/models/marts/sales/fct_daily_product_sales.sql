@@ -14,9 +14,9 @@ with order_items as (
     {% if is_incremental() %}
     -- Whole days are replaced. No order changes any more once it is that old.
     where ordered_date >= (
-        select {{ commerce.days_before(var('restated_days'), 'max(ordered_date)') }}
-        from {{ this }}
-    )
+            select {{ portable.days_before(var('restated_days'), 'max(ordered_date)') }}
+            from {{ this }}
+        )
     {% endif %}
 
 ),
@@ -41,15 +41,15 @@ daily as (
 )
 
 select
-    {{ dbt.concat([commerce.text('ordered_date'), "'|'", commerce.text('product_id')]) }} as daily_product_sales_id,
+    {{ dbt.concat([portable.text('ordered_date'), "'|'", portable.text('product_id')]) }} as daily_product_sales_id,
     ordered_date,
     product_id,
-    {{ commerce.whole('line_count') }} as line_count,
-    {{ commerce.whole('units_ordered') }} as units_ordered,
-    {{ commerce.whole('units_sold') }} as units_sold,
-    {{ commerce.money('gross_amount') }} as gross_amount,
-    {{ commerce.money('discount_amount') }} as discount_amount,
-    {{ commerce.money('cancelled_amount') }} as cancelled_amount,
-    {{ commerce.money('returned_amount') }} as returned_amount,
-    {{ commerce.money('revenue') }} as revenue
+    {{ portable.whole('line_count') }} as line_count,
+    {{ portable.whole('units_ordered') }} as units_ordered,
+    {{ portable.whole('units_sold') }} as units_sold,
+    {{ portable.money('gross_amount') }} as gross_amount,
+    {{ portable.money('discount_amount') }} as discount_amount,
+    {{ portable.money('cancelled_amount') }} as cancelled_amount,
+    {{ portable.money('returned_amount') }} as returned_amount,
+    {{ portable.money('revenue') }} as revenue
 from daily

@@ -31,9 +31,15 @@ daily_shipments as (
 
 all_days as (
 
-    select revenue_date, account_industry from daily_orders
+    select
+        revenue_date,
+        account_industry
+    from daily_orders
     union all
-    select revenue_date, account_industry from daily_shipments
+    select
+        revenue_date,
+        account_industry
+    from daily_shipments
 
 ),
 
@@ -52,7 +58,7 @@ days as (
 joined as (
 
     select
-        {{ dbt.concat([commerce.text('days.revenue_date'), "'|'", 'days.account_industry']) }} as daily_revenue_id,
+        {{ dbt.concat([portable.text('days.revenue_date'), "'|'", 'days.account_industry']) }} as daily_revenue_id,
         days.revenue_date,
         days.account_industry,
         coalesce(daily_orders.order_count, 0) as order_count,
@@ -66,10 +72,10 @@ joined as (
     from days
     left join daily_orders
         on days.revenue_date = daily_orders.revenue_date
-        and days.account_industry = daily_orders.account_industry
+            and days.account_industry = daily_orders.account_industry
     left join daily_shipments
         on days.revenue_date = daily_shipments.revenue_date
-        and days.account_industry = daily_shipments.account_industry
+            and days.account_industry = daily_shipments.account_industry
 
 )
 
@@ -77,10 +83,10 @@ select
     daily_revenue_id,
     revenue_date,
     account_industry,
-    {{ commerce.whole('order_count') }} as order_count,
-    {{ commerce.money('order_amount') }} as order_amount,
-    {{ commerce.money('revenue') }} as revenue,
-    {{ commerce.money('margin') }} as margin,
-    {{ commerce.whole('shipment_count') }} as shipment_count,
-    {{ commerce.ratio('days_to_ship', 'dated_count') }} as average_days_to_ship
+    {{ portable.whole('order_count') }} as order_count,
+    {{ portable.money('order_amount') }} as order_amount,
+    {{ portable.money('revenue') }} as revenue,
+    {{ portable.money('margin') }} as margin,
+    {{ portable.whole('shipment_count') }} as shipment_count,
+    {{ portable.ratio('days_to_ship', 'dated_count') }} as average_days_to_ship
 from joined

@@ -4,7 +4,7 @@
         incremental_strategy='merge',
         unique_key='order_item_id',
         on_schema_change='fail',
-        post_hook="{{ commerce.delete_vanished('order_item_id', ref('stg_postgres__order_items')) }}",
+        post_hook="{{ portable.delete_vanished('order_item_id', ref('stg_postgres__order_items')) }}",
     )
 }}
 
@@ -49,16 +49,16 @@ joined as (
 select
     order_item_id,
     order_id,
-    {{ commerce.whole('line_number') }} as line_number,
+    {{ portable.whole('line_number') }} as line_number,
     product_id,
     customer_id,
     order_status,
-    {{ commerce.whole('quantity') }} as quantity,
+    {{ portable.whole('quantity') }} as quantity,
     unit_price,
-    {{ commerce.money('gross_amount') }} as gross_amount,
+    {{ portable.money('gross_amount') }} as gross_amount,
     discount_amount,
     line_amount,
-    {{ commerce.money('revenue') }} as revenue,
+    {{ portable.money('revenue') }} as revenue,
     ordered_at,
     cast(ordered_at as date) as ordered_date,
     updated_at
@@ -66,7 +66,7 @@ from joined
 {% if is_incremental() %}
 -- Orders and their lines arrive one after the other: what changed shortly before the newest row is read once more.
 where updated_at >= (
-    select {{ dbt.dateadd('day', -var('lookback_days'), 'max(updated_at)') }}
-    from {{ this }}
-)
+        select {{ dbt.dateadd('day', '-' ~ var('lookback_days'), 'max(updated_at)') }}
+        from {{ this }}
+    )
 {% endif %}

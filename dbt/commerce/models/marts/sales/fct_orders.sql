@@ -15,9 +15,9 @@ classified as (
         account_industry,
         shipment_id,
         order_status,
-        case when order_status = 'cancelled' then {{ commerce.true_literal() }} else {{ commerce.false_literal() }} end
+        case when order_status = 'cancelled' then {{ portable.true_literal() }} else {{ portable.false_literal() }} end
             as is_cancelled,
-        case when order_status = 'returned' then {{ commerce.true_literal() }} else {{ commerce.false_literal() }} end
+        case when order_status = 'returned' then {{ portable.true_literal() }} else {{ portable.false_literal() }} end
             as is_returned,
         currency,
         item_count,
@@ -48,14 +48,14 @@ select
     is_cancelled,
     is_returned,
     currency,
-    {{ commerce.whole('item_count') }} as item_count,
-    {{ commerce.whole('unit_count') }} as unit_count,
-    {{ commerce.money('gross_amount') }} as gross_amount,
-    {{ commerce.money('discount_amount') }} as discount_amount,
+    {{ portable.whole('item_count') }} as item_count,
+    {{ portable.whole('unit_count') }} as unit_count,
+    {{ portable.money('gross_amount') }} as gross_amount,
+    {{ portable.money('discount_amount') }} as discount_amount,
     order_amount,
-    {{ commerce.money('cost_amount') }} as cost_amount,
-    {{ commerce.money('revenue') }} as revenue,
-    {{ commerce.money('margin') }} as margin,
+    {{ portable.money('cost_amount') }} as cost_amount,
+    {{ portable.money('revenue') }} as revenue,
+    {{ portable.money('margin') }} as margin,
     ordered_at,
     ordered_date,
     updated_at

@@ -8,13 +8,13 @@ renamed as (
 
     select
         customer_id,
-        {{ commerce.text('lower(trim(email))') }} as email,
-        {{ commerce.text('trim(first_name)') }} as first_name,
-        {{ commerce.text('trim(last_name)') }} as last_name,
-        {{ commerce.text('upper(trim(country))') }} as country,
-        {{ commerce.text("nullif(trim(account_number), '')") }} as account_number,
-        {{ commerce.utc_timestamp('created_at') }} as created_at,
-        {{ commerce.utc_timestamp('updated_at') }} as updated_at
+        {{ portable.text('lower(trim(email))') }} as email,
+        {{ portable.text('trim(first_name)') }} as first_name,
+        {{ portable.text('trim(last_name)') }} as last_name,
+        {{ portable.text('upper(trim(country))') }} as country,
+        {{ portable.text("nullif(trim(account_number), '')") }} as account_number,
+        {{ portable.utc_timestamp('created_at') }} as created_at,
+        {{ portable.utc_timestamp('updated_at') }} as updated_at
 
     from source
 

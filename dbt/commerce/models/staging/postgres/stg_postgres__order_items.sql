@@ -7,15 +7,15 @@ with source as (
 renamed as (
 
     select
-        {{ dbt.concat([commerce.text('order_id'), "'-'", commerce.text('line_number')]) }} as order_item_id,
+        {{ dbt.concat([portable.text('order_id'), "'-'", portable.text('line_number')]) }} as order_item_id,
         order_id,
         line_number,
         product_id,
         quantity,
-        {{ commerce.money('unit_price') }} as unit_price,
-        {{ commerce.money('discount_amount') }} as discount_amount,
-        {{ commerce.money('line_amount') }} as line_amount,
-        {{ commerce.utc_timestamp('updated_at') }} as updated_at
+        {{ portable.money('unit_price') }} as unit_price,
+        {{ portable.money('discount_amount') }} as discount_amount,
+        {{ portable.money('line_amount') }} as line_amount,
+        {{ portable.utc_timestamp('updated_at') }} as updated_at
 
     from source
 

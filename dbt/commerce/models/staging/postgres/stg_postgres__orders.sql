@@ -8,13 +8,13 @@ renamed as (
 
     select
         order_id,
-        {{ commerce.text('trim(order_number)') }} as order_number,
+        {{ portable.text('trim(order_number)') }} as order_number,
         customer_id,
-        {{ commerce.text('lower(trim(status))') }} as order_status,
-        {{ commerce.text('upper(trim(currency))') }} as currency,
-        {{ commerce.money('total_amount') }} as total_amount,
-        {{ commerce.utc_timestamp('ordered_at') }} as ordered_at,
-        {{ commerce.utc_timestamp('updated_at') }} as updated_at
+        {{ portable.text('lower(trim(status))') }} as order_status,
+        {{ portable.text('upper(trim(currency))') }} as currency,
+        {{ portable.money('total_amount') }} as total_amount,
+        {{ portable.utc_timestamp('ordered_at') }} as ordered_at,
+        {{ portable.utc_timestamp('updated_at') }} as updated_at
 
     from source
 

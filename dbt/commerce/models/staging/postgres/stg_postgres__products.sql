@@ -8,13 +8,13 @@ renamed as (
 
     select
         product_id,
-        {{ commerce.text('trim(sku)') }} as sku,
-        {{ commerce.text('trim(name)') }} as product_name,
-        {{ commerce.text('trim(category)') }} as category,
-        {{ commerce.money('unit_price') }} as unit_price,
-        {{ commerce.money('unit_cost') }} as unit_cost,
-        {{ commerce.utc_timestamp('created_at') }} as created_at,
-        {{ commerce.utc_timestamp('updated_at') }} as updated_at
+        {{ portable.text('trim(sku)') }} as sku,
+        {{ portable.text('trim(name)') }} as product_name,
+        {{ portable.text('trim(category)') }} as category,
+        {{ portable.money('unit_price') }} as unit_price,
+        {{ portable.money('unit_cost') }} as unit_cost,
+        {{ portable.utc_timestamp('created_at') }} as created_at,
+        {{ portable.utc_timestamp('updated_at') }} as updated_at
 
     from source
 

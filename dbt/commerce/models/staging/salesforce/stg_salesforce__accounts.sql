@@ -7,19 +7,19 @@ with source as (
 renamed as (
 
     select
-        {{ commerce.text('id') }} as account_id,
-        {{ commerce.text('trim(account_number)') }} as account_number,
-        {{ commerce.text('trim(name)') }} as account_name,
-        {{ commerce.text("nullif(trim(industry), '')") }} as industry,
-        {{ commerce.text('upper(trim(billing_country))') }} as billing_country,
-        {{ commerce.money('annual_revenue') }} as annual_revenue,
-        {{ commerce.text('owner_id') }} as owner_id,
-        {{ commerce.utc_timestamp('created_date') }} as created_at,
-        {{ commerce.utc_timestamp('system_modstamp') }} as updated_at
+        {{ portable.text('id') }} as account_id,
+        {{ portable.text('trim(account_number)') }} as account_number,
+        {{ portable.text('trim(name)') }} as account_name,
+        {{ portable.text("nullif(trim(industry), '')") }} as industry,
+        {{ portable.text('upper(trim(billing_country))') }} as billing_country,
+        {{ portable.money('annual_revenue') }} as annual_revenue,
+        {{ portable.text('owner_id') }} as owner_id,
+        {{ portable.utc_timestamp('created_date') }} as created_at,
+        {{ portable.utc_timestamp('system_modstamp') }} as updated_at
 
     from source
     -- Written as a comparison, because T-SQL has no boolean expressions. A null means that nobody deleted it.
-    where coalesce(is_deleted, {{ commerce.false_literal() }}) = {{ commerce.false_literal() }}
+    where coalesce(is_deleted, {{ portable.false_literal() }}) = {{ portable.false_literal() }}
 
 )
 

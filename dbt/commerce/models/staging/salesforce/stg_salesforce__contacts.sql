@@ -7,17 +7,17 @@ with source as (
 renamed as (
 
     select
-        {{ commerce.text('id') }} as contact_id,
-        {{ commerce.text('account_id') }} as account_id,
-        {{ commerce.text('trim(first_name)') }} as first_name,
-        {{ commerce.text('trim(last_name)') }} as last_name,
-        {{ commerce.text('lower(trim(email))') }} as email,
-        {{ commerce.text('trim(title)') }} as title,
-        {{ commerce.utc_timestamp('created_date') }} as created_at,
-        {{ commerce.utc_timestamp('system_modstamp') }} as updated_at
+        {{ portable.text('id') }} as contact_id,
+        {{ portable.text('account_id') }} as account_id,
+        {{ portable.text('trim(first_name)') }} as first_name,
+        {{ portable.text('trim(last_name)') }} as last_name,
+        {{ portable.text('lower(trim(email))') }} as email,
+        {{ portable.text('trim(title)') }} as title,
+        {{ portable.utc_timestamp('created_date') }} as created_at,
+        {{ portable.utc_timestamp('system_modstamp') }} as updated_at
 
     from source
-    where coalesce(is_deleted, {{ commerce.false_literal() }}) = {{ commerce.false_literal() }}
+    where coalesce(is_deleted, {{ portable.false_literal() }}) = {{ portable.false_literal() }}
 
 )
 

@@ -7,12 +7,12 @@ with source as (
 renamed as (
 
     select
-        {{ commerce.text('trim(delivery_document)') }} as shipment_id,
-        {{ commerce.text("nullif(trim(yy1_web_order_dlh), '')") }} as order_number,
-        {{ commerce.text('trim(shipping_point)') }} as shipping_point,
+        {{ portable.text('trim(delivery_document)') }} as shipment_id,
+        {{ portable.text("nullif(trim(yy1_web_order_dlh), '')") }} as order_number,
+        {{ portable.text('trim(shipping_point)') }} as shipping_point,
         case
-            when upper(trim(overall_goods_movement_status)) = 'C' then {{ commerce.true_literal() }}
-            else {{ commerce.false_literal() }}
+            when upper(trim(overall_goods_movement_status)) = 'C' then {{ portable.true_literal() }}
+            else {{ portable.false_literal() }}
         end as is_shipped,
         case
             when upper(trim(overall_goods_movement_status)) = 'A' then 'open'
@@ -25,10 +25,10 @@ renamed as (
             header_gross_weight * case upper(trim(header_weight_unit)) when 'KG' then 1 when 'G' then 0.001 end
             as {{ dbt.type_numeric() }}
         ) as gross_weight_kg,
-        {{ commerce.utc_timestamp('creation_date') }} as created_at,
-        {{ commerce.utc_timestamp('actual_goods_movement_date') }} as shipped_at,
-        {{ commerce.utc_timestamp('proof_of_delivery_date') }} as delivered_at,
-        {{ commerce.utc_timestamp('last_change_date_time') }} as updated_at
+        {{ portable.utc_timestamp('creation_date') }} as created_at,
+        {{ portable.utc_timestamp('actual_goods_movement_date') }} as shipped_at,
+        {{ portable.utc_timestamp('proof_of_delivery_date') }} as delivered_at,
+        {{ portable.utc_timestamp('last_change_date_time') }} as updated_at
 
     from source
 

@@ -3,7 +3,7 @@
     and an order would move to another day when a colleague in another country builds the marts.
 #}
 {% macro utc_timestamp(column) -%}
-    {{ return(adapter.dispatch('utc_timestamp', 'commerce')(column)) }}
+    {{ return(adapter.dispatch('utc_timestamp', 'portable')(column)) }}
 {%- endmacro %}
 
 {% macro default__utc_timestamp(column) -%}

@@ -1,9 +1,9 @@
 {#
     Fabric has no boolean type: its columns are bit, and its literals 0 and 1. These two keep `true` and `false` out of
-    the models, so that `where is_deleted = {{ commerce.false_literal() }}` means the same everywhere.
+    the models, so that `where is_deleted = {{ portable.false_literal() }}` means the same everywhere.
 #}
 {% macro true_literal() -%}
-    {{ return(adapter.dispatch('true_literal', 'commerce')()) }}
+    {{ return(adapter.dispatch('true_literal', 'portable')()) }}
 {%- endmacro %}
 
 {% macro default__true_literal() -%}
@@ -15,7 +15,7 @@
 {%- endmacro %}
 
 {% macro false_literal() -%}
-    {{ return(adapter.dispatch('false_literal', 'commerce')()) }}
+    {{ return(adapter.dispatch('false_literal', 'portable')()) }}
 {%- endmacro %}
 
 {% macro default__false_literal() -%}

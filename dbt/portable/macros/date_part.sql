@@ -1,6 +1,6 @@
 {# A part of a date as a whole number: year, quarter or month. T-SQL has no extract. #}
 {% macro date_part(part, expression) -%}
-    {{ return(adapter.dispatch('date_part', 'commerce')(part, expression)) }}
+    {{ return(adapter.dispatch('date_part', 'portable')(part, expression)) }}
 {%- endmacro %}
 
 {% macro default__date_part(part, expression) -%}

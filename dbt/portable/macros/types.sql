@@ -3,7 +3,7 @@
     types are variables because contracts name them, too, and YAML can read variables but not macros.
 #}
 {% macro money(expression) -%}
-    {{ return(adapter.dispatch('money', 'commerce')(expression)) }}
+    {{ return(adapter.dispatch('money', 'portable')(expression)) }}
 {%- endmacro %}
 
 {% macro default__money(expression) -%}
@@ -16,7 +16,7 @@
 {%- endmacro %}
 
 {% macro text(expression) -%}
-    {{ return(adapter.dispatch('text', 'commerce')(expression)) }}
+    {{ return(adapter.dispatch('text', 'portable')(expression)) }}
 {%- endmacro %}
 
 {% macro default__text(expression) -%}
@@ -37,7 +37,7 @@
     precision, some in binary, and so would round a half to either side. Whole numbers are divided without loss.
 #}
 {% macro ratio(numerator, denominator) -%}
-    {{ commerce.money(
+    {{ portable.money(
         "floor((200 * " ~ numerator ~ " + " ~ denominator ~ ") / (2.0 * nullif(" ~ denominator ~ ", 0))) / 100.0"
     ) }}
 {%- endmacro %}
