@@ -31,15 +31,15 @@ def bin_dir() -> Path:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("SOURCES__", "DESTINATION__", "DUCKDB_PATH", "DBT_", "REHEARSE_")):
+        if name.startswith(("SOURCES__", "DESTINATION__", "DUCKDB_PATH", "POSTGRES_", "DBT_", "REHEARSE_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("NO_COLOR", "1")
 
 
 LONGEST = (
-    "test_platform.py", "test_cases.py", "test_chaos.py", "test_clients.py", "test_clients_cli.py", "test_dbt_job.py",
-    "test_jobs_environments.py", "test_contract.py", "test_recovery.py", "test_ingest_faults.py", "test_ingest_sandbox.py",
-    "test_run.py", "test_supervisor.py",
+    "test_platform.py", "test_dbt_parity.py", "test_cases.py", "test_chaos.py", "test_clients.py", "test_clients_cli.py",
+    "test_dbt_job.py", "test_jobs_environments.py", "test_contract.py", "test_recovery.py", "test_ingest_faults.py",
+    "test_ingest_sandbox.py", "test_run.py", "test_supervisor.py",
 )  # fmt: skip
 """Files that take longest come first, each on one processor: else one of them runs alone at the end."""
 

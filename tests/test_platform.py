@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -165,6 +166,25 @@ def test_the_marts_reconcile_with_the_sources(clone: Clone, first_demo: str) -> 
         assert clone.warehouse(f"select count(*) from raw_postgres.{table}") == clone.webshop(
             f"select count(*) from {table}"
         )
+
+
+def test_the_raw_tables_are_those_that_the_parity_of_warehouses_is_tested_with(clone: Clone, first_demo: str) -> None:
+    """tests/dbt/parity makes them without loading: the same columns, types and rows as python/ingest.py leaves."""
+    clone.sandbox("up")
+    clone.pipeline()
+    day = json.loads(clone.sandbox("status", "--json").stdout)["day"]
+    sys.path.insert(0, str(Path(__file__).parent / "dbt" / "parity"))
+    from raw import raw_tables
+
+    with duckdb.connect(str(clone.path / "warehouse.duckdb"), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for name, made in raw_tables(day).items():
+            connection.register("made", made)
+            loaded = f"select {', '.join(made.column_names)} from {name}"
+            kinds = [connection.execute(f"describe {query}").fetchall() for query in (loaded, "select * from made")]
+            assert [row[:2] for row in kinds[0]] == [row[:2] for row in kinds[1]], name
+            for one, other in ((loaded, "from made"), ("from made", loaded)):
+                assert connection.execute(f"({one}) except all ({other}) limit 1").fetchall() == [], name
 
 
 def test_a_postgres_query_writes_and_gives_its_rows(clone: Clone, first_demo: str) -> None:

@@ -89,7 +89,7 @@ def test_every_mart_equals_that_of_duckdb(lane: Callable[[str], Lane], warehouse
 @pytest.mark.parametrize("warehouse", EVIDENCE)
 def test_the_warehouse_would_take_the_sql(lane: Callable[[str], Lane], warehouse: str) -> None:
     compiled = lane(warehouse).compiled()
-    assert len(compiled) > len(MARTS)
+    assert len(compiled) > 2 * len(MARTS)
     found = [finding for name, sql in compiled.items() for finding in findings(warehouse, name, sql)]
     assert not found, "\n".join(found)
 
@@ -113,7 +113,7 @@ def test_the_readme_shows_the_evidence(lane: Callable[[str], Lane]) -> None:
         ("snowflake", "select list_sum(a) as b from t", "function list_sum is not on the list"),
         ("databricks", "select strftime(a, '%Y') as b from t", "function strftime is not on the list"),
         ("postgres", "select a as user from t", "user is a reserved word"),
-        ("duckdb", "select from from t", "does not parse"),
+        ("duckdb", "select (a from t", "does not parse"),
     ],
 )
 def test_the_hunt_finds(warehouse: str, sql: str, expected: str) -> None:

@@ -28,6 +28,7 @@ def main(warehouse: str, folder: Path, arguments: list[str]) -> int:
         os.chdir(folder / "dbt" / warehouse)
         from dbt.cli.main import dbtRunner
 
+        compiled: dict[str, str] = {}
         phases = {"first": 0} if arguments else PHASES
         for phase, day in phases.items():
             opened_warehouse.fill(raw_tables(day) | metadata_tables(day))
@@ -50,11 +51,13 @@ def main(warehouse: str, folder: Path, arguments: list[str]) -> int:
                 "nodes": counts, "tables": {table.lower(): opened_warehouse.rows(table) for table in sorted(tables)}
             }  # fmt: skip
             (home / f"{phase}.json").write_text(json.dumps(written))
-            if phase == "first":
-                compiled = {
-                    node.unique_id: node.compiled_code for node in nodes if getattr(node, "compiled_code", None)
+            if phase in ("first", "incremental"):  # the same models, other SQL
+                compiled |= {
+                    f"{node.name}, {phase} build": node.compiled_code
+                    for node in nodes
+                    if getattr(node, "compiled_code", None)
                 }
-                (home / "compiled.json").write_text(json.dumps(compiled))
+        (home / "compiled.json").write_text(json.dumps(compiled))
     return 0
 
 

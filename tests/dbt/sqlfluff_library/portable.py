@@ -39,7 +39,3 @@ def true_literal():
 
 def false_literal():
     return "false"
-
-
-def delete_vanished(key, relation):
-    return ""

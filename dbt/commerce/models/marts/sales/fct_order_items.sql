@@ -4,10 +4,50 @@
         incremental_strategy='merge',
         unique_key='order_item_id',
         on_schema_change='fail',
-        post_hook="{{ portable.delete_vanished('order_item_id', ref('stg_postgres__order_items')) }}",
+        post_hook="{{ commerce.delete_vanished_items() }}",
     )
 }}
 
+{% if is_incremental() -%}
+-- Orders and their lines arrive one after the other: what changed shortly before the newest row is read once more.
+with newest as (
+
+    select {{ dbt.dateadd('day', '-' ~ var('lookback_days'), 'max(updated_at)') }} as read_from
+    from {{ this }}
+
+),
+
+changed as (
+
+    select orders.order_id
+    from {{ ref('stg_postgres__orders') }} as orders
+    cross join newest
+    where orders.updated_at >= newest.read_from
+
+    union all
+
+    select order_items.order_id
+    from {{ ref('stg_postgres__order_items') }} as order_items
+    cross join newest
+    where order_items.updated_at >= newest.read_from
+
+),
+
+order_items as (
+
+    select order_items.* from {{ ref('stg_postgres__order_items') }} as order_items
+    where order_items.order_id in (select changed.order_id from changed)
+
+),
+
+orders as (
+
+    select orders.* from {{ ref('stg_postgres__orders') }} as orders
+    where orders.order_id in (select changed.order_id from changed)
+
+),
+
+{% else -%}
 with order_items as (
 
     select * from {{ ref('stg_postgres__order_items') }}
@@ -20,6 +60,7 @@ orders as (
 
 ),
 
+{% endif -%}
 joined as (
 
     select
@@ -63,10 +104,3 @@ select
     cast(ordered_at as date) as ordered_date,
     updated_at
 from joined
-{% if is_incremental() %}
--- Orders and their lines arrive one after the other: what changed shortly before the newest row is read once more.
-where updated_at >= (
-        select {{ dbt.dateadd('day', '-' ~ var('lookback_days'), 'max(updated_at)') }}
-        from {{ this }}
-    )
-{% endif %}
