@@ -199,10 +199,7 @@ def _fabric(engine: Engine) -> None:
     FabricConnectionManager.data_type_code_to_name = classmethod(lambda cls, code: code)
     _catalogue(FabricAdapter, engine)
     FabricAdapter.get_columns_in_relation = lambda self, relation: [
-        self.Column.from_description(name, kind)
-        if hasattr(self.Column, "from_description")
-        else self.Column.create(name, kind)
-        for name, kind in engine.columns(relation.schema, relation.identifier)
+        self.Column.from_description(name, kind) for name, kind in engine.columns(relation.schema, relation.identifier)
     ]
 
 
