@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, ensurepip, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 WAREHOUSES := duckdb postgres snowflake fabric bigquery databricks
 GROUPS := rehearse clients sandbox python $(WAREHOUSES:%=dbt-%) test lint tools
-FOLDERS := rehearse sandbox python dbt/duckdb
+FOLDERS := rehearse sandbox python dbt/duckdb dbt/postgres
 CLIENTS := $(wildcard tests/clients/*.txt)  # of the platform, for tests: their needs contradict ours and each other's
 DEMO_REQUIREMENTS := $(FOLDERS:%=%/requirements.txt)
 
